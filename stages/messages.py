@@ -1,0 +1,192 @@
+"""What the stages hand to each other: one frozen message per edge of the graph.
+
+Legend: `N` objects, `K` classes, `E` embedding size, `C` feature channels; `H W` the frame as
+decoded, `h w` the picture as the network sees it (resized, without padding), `s4` stride 4.
+
+Pictures and maps are numpy arrays, so that decode, encode and the driver need no torch; what only
+the model stages exchange are torch tensors on the model's device. A received array is never
+written to. Sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.errors import MessageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where decoding stands after a frame: all that the next decode call needs of the past."""
+
+    index: int
+    """Index of the frame just read, from 0, no gaps; the number of frames read minus one at the end."""
+    source_index: int
+    """Position of that picture among the pictures of the source that could be decoded, from 0."""
+    pts: int | None
+    """Presentation time of the last picture read, in units of the source's time base; None before one."""
+    corrupt_packets: int = 0
+    """Packets that the decoder refused so far."""
+    ended: bool = False
+    """True when the source held no further frame: this cursor comes without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One decoded picture."""
+
+    index: int
+    """Position in the stream as processed, from 0, no gaps."""
+    pts: int
+    """Presentation time in units of `time_base`; strictly increasing within a stream."""
+    time_base: Fraction
+    """Seconds per unit of `pts` and `duration`."""
+    duration: int
+    """How long the picture stands, in units of `time_base`; at least 1."""
+    image: np.ndarray
+    """(H, W, 3) uint8, RGB, C-contiguous."""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise MessageError(
+                f"frame {self.index}: image must be (H, W, 3) uint8, "
+                f"got {self.image.shape} {self.image.dtype}"
+            )
+
+    @property
+    def size(self) -> Size:
+        """(H, W) of the picture."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def time_s(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """The feature pyramid of one frame, before or after fusion with the previous frame."""
+
+    index: int
+    levels: tuple[Tensor, ...]
+    """P2..P6, each (1, C, H_net / stride, W_net / stride) for strides 4, 8, 16, 32, 64."""
+    network_size: Size
+    """(h, w): the resized picture inside the network's input, which is padded right and below."""
+    frame_size: Size
+    """(H, W) of the decoded frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Flow:
+    """Backward flow from a frame to the one before: previous(x + flow(x)) shows what frame(x) shows."""
+
+    index: int
+    field: np.ndarray
+    """(h_flow, w_flow, 2) float32: x then y displacement in pixels of the network's picture (h, w);
+    the grid covers that picture at `stride` network pixels a cell."""
+    stride: int
+    """Network pixels per cell of `field`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detections:
+    """What one frame shows: N objects in descending score, and the semantic logits."""
+
+    index: int
+    boxes: Tensor
+    """(N, 4) float32: x1, y1, x2, y2 in network pixels; width = x2 - x1."""
+    scores: Tensor
+    """(N,) float32 in (0, 1], descending."""
+    classes: Tensor
+    """(N,) int64: class index, a thing."""
+    mask_logits: Tensor
+    """(N, 28, 28) float32: mask logits of the object's own class inside its box."""
+    embeddings: Tensor
+    """(N, E) float32: appearance, for the matching with earlier frames."""
+    semantic_logits: Tensor
+    """(1, K, H_net / 4, W_net / 4) float32, padding included."""
+    network_size: Size
+    frame_size: Size
+
+    def __post_init__(self) -> None:
+        count = self.boxes.shape[0]
+        for name in ("scores", "classes", "mask_logits", "embeddings"):
+            length = getattr(self, name).shape[0]
+            if length != count:
+                raise MessageError(f"frame {self.index}: {count} boxes but {length} {name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrackMemory:
+    """All that tracking remembers: one slot per remembered object. A slot is a position, not an identity."""
+
+    index: int
+    """Frame after which this memory holds."""
+    next_track_id: int
+    """The identity that the next new object gets; identities start at 1 and are never given twice."""
+    track_ids: np.ndarray
+    """(S,) int64, ascending."""
+    classes: np.ndarray
+    """(S,) int64: class index at first sight; kept for life."""
+    boxes: np.ndarray
+    """(S, 4) float32: where last seen, network pixels."""
+    embeddings: np.ndarray
+    """(S, E) float32: appearance when last seen."""
+    last_seen: np.ndarray
+    """(S,) int64: frame index when last seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tracks:
+    """The identity of each detection of a frame."""
+
+    index: int
+    track_ids: np.ndarray
+    """(N,) int64 >= 1, in the order of the detections, no value twice."""
+    classes: np.ndarray
+    """(N,) int64: class index of the identity (that of its first sight)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One region of a panoptic map: an object, or all of one stuff class."""
+
+    segment_id: int
+    """Constant over the stream for the same object and for the same stuff class; fits 24 bits."""
+    category_id: int
+    is_thing: bool
+    track_id: int | None
+    """None for stuff."""
+    score: float | None
+    """Detection score of an object; None for stuff."""
+    area_px: int
+    bbox_px: tuple[int, int, int, int]
+    """x, y, width, height of the visible pixels, in the decoded frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Panoptic:
+    """The panoptic map of one frame at the size of the decoded frame."""
+
+    index: int
+    label_map: np.ndarray
+    """(H, W) uint8 or uint16, C-contiguous: 0 = void, i = segments[i - 1]."""
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        if self.label_map.ndim != 2 or self.label_map.dtype not in (np.uint8, np.uint16):
+            raise MessageError(
+                f"frame {self.index}: label_map must be (H, W) uint8 or uint16, "
+                f"got {self.label_map.shape} {self.label_map.dtype}"
+            )
