@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.errors import MessageError
+from configs.errors import MessageError
 
 if TYPE_CHECKING:
     from torch import Tensor

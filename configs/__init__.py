@@ -1,0 +1,1 @@
+"""Settings: the schema, the presets and the categories."""

@@ -1,0 +1,184 @@
+"""Every setting, its unit, its default and its bounds: one frozen model per stage.
+
+The defaults are those of the `street` preset where a preset does not say otherwise; the YAML files
+beside this one hold what differs. Sections: categories, input, model, flow, detect, track, panoptic,
+encode, run, train.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from configs.categories import CATEGORY_SETS, Category
+
+Fraction01 = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class InputSettings(Section):
+    """From a decoded picture to the network's input."""
+
+    short_side_px: Annotated[int, Field(ge=32)] = 384
+    """The shorter side is resized to this, aspect kept."""
+    max_long_side_px: Annotated[int, Field(ge=32)] = 1024
+    """Unless the longer side would exceed this."""
+
+
+class ModelSettings(Section):
+    """Sizes of VPSNet's parts, and where its weights are."""
+
+    backbone: Literal["mobilenet_v2", "resnet50"] = "mobilenet_v2"
+    fpn_channels: Positive = 96
+    gather_level: Annotated[int, Field(ge=0, le=4)] = 1
+    """Pyramid level on which fusion works: 0 = P2 (stride 4, the paper's), 1 = P3."""
+    fuse: bool = True
+    """False: the frame's own features go on to detection unchanged."""
+    flow_residual_channels: Positive = 32
+    """Width of the network that refines the flow (64 in the paper)."""
+    semantic_channels: tuple[Positive, ...] = (96, 64)
+    """Outputs of the 3x3 layers of the semantic head, shared by P2..P5."""
+    semantic_deformable: bool = False
+    """Deformable 3x3 layers, as in the paper; slow on a CPU."""
+    anchor_scale: Annotated[float, Field(gt=0)] = 4.0
+    """Anchor side = this times the stride (8 in the paper, for pictures of 2048x1024)."""
+    box_channels: Positive = 512
+    """Width of the two fully connected layers of the box head."""
+    mask_channels: Positive = 64
+    mask_layers: Positive = 2
+    track_channels: Positive = 256
+    """Size of an appearance embedding."""
+    weights: str | None = None
+    """A .safetensors file, absolute or relative to the project's root; None: random, for training only."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the convolutions; results between stages are float32 either way."""
+
+
+class FlowSettings(Section):
+    """Optical flow from a frame to the one before."""
+
+    backend: Literal["dis", "raft-small"] = "dis"
+    stride: Literal[1, 2, 4, 8] = 2
+    """The flow is estimated on the network's picture reduced by this factor."""
+    raft_weights: str | None = None
+    """File of RAFT-small weights: torchvision's, or that of RAFT's authors."""
+
+
+class DetectSettings(Section):
+    """Proposals and what is kept of them."""
+
+    proposals_before_nms: Positive = 300
+    """Per pyramid level."""
+    proposals: Positive = 200
+    """Over all levels, after suppression."""
+    proposal_nms_iou: Fraction01 = 0.7
+    score_threshold: Fraction01 = 0.6
+    nms_iou: Fraction01 = 0.5
+    """Suppression between objects of any class."""
+    max_objects: Positive = 100
+
+
+class TrackSettings(Section):
+    """Matching of detections with remembered objects (VPSNet's score)."""
+
+    score_weight: float = 1.0
+    iou_weight: float = 2.0
+    class_weight: float = 10.0
+    ttl_frames: Annotated[int, Field(ge=0)] = 60
+    """An object not seen for this many frames is forgotten; 0: never (the paper's)."""
+
+
+class PanopticSettings(Section):
+    """From objects and semantic logits to one map."""
+
+    mask_overlap_max: Fraction01 = 0.3
+    """An object is dropped when more of it than this lies under better ones of its class."""
+    min_stuff_area_px: Annotated[int, Field(ge=0)] = 288
+    """Stuff of a class covering fewer network pixels than this becomes void."""
+    unknown_class: bool = False
+    """UPSNet's unknown class: pixels that look like a thing but belong to no object become void."""
+
+
+class EncodeSettings(Section):
+    """What is written, and how."""
+
+    run_frames: Positive = 12
+    """Frames per closed group of pictures: what is written and renamed at once."""
+    crf: Annotated[int, Field(ge=0, le=51)] = 20
+    """Quality of the H.264 video; lower is better."""
+    x264_preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+    ] = "veryfast"
+    overlay_opacity: Fraction01 = 0.5
+    labels: bool = True
+    """Write class and identity beside each object."""
+
+
+class RunSettings(Section):
+    """How the graph is executed."""
+
+    executor: Literal["ray", "local", "inline"] = "ray"
+    placement: Literal["auto", "split", "fused"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of the convolutions; 0: one per core, at most 8. Part of what fixes the output's last bits."""
+    window_frames: Annotated[int, Field(ge=1, le=64)] = 6
+    """Frames in flight between decoding and the panoptic map."""
+    memory_budget_mb: Annotated[int, Field(ge=0)] = 0
+    """Bytes that frames in flight may hold; 0: 40% of Ray's object store, or 1 GB without Ray."""
+
+
+class TrainSettings(Section):
+    """Training of all heads together (VPSNet's losses), AdamW, cosine schedule."""
+
+    steps: Positive = 6000
+    batch_pictures: Positive = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 6e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    warmup_steps: Annotated[int, Field(ge=0)] = 200
+    clip_grad_norm: Annotated[float, Field(gt=0)] = 10.0
+    base_height_px: Positive = 384
+    """Height of a training picture at scale 1."""
+    crop_px: tuple[Positive, Positive] = (320, 576)
+    """(height, width), multiples of 32."""
+    scale_range: tuple[float, float] = (0.75, 1.6)
+    backbone_weights: str | None = None
+    """ImageNet weights (torchvision's file) to start from; None: random."""
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
+    checkpoint_every_steps: Positive = 250
+    seed: int = 0
+    semantic_weight: float = 1.0
+    rpn_class_weight: float = 1.0
+    rpn_box_weight: float = 1.0
+    box_class_weight: float = 1.0
+    box_weight: float = 1.0
+    mask_weight: float = 1.0
+    track_weight: float = 0.5
+    panoptic_weight: float = 0.5
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    categories: Literal["cityscapes"] = "cityscapes"
+    input: InputSettings = InputSettings()
+    model: ModelSettings = ModelSettings()
+    flow: FlowSettings = FlowSettings()
+    detect: DetectSettings = DetectSettings()
+    track: TrackSettings = TrackSettings()
+    panoptic: PanopticSettings = PanopticSettings()
+    encode: EncodeSettings = EncodeSettings()
+    run: RunSettings = RunSettings()
+    train: TrainSettings = TrainSettings()
+
+    @property
+    def category_set(self) -> tuple[Category, ...]:
+        """The categories by class index."""
+        return CATEGORY_SETS[self.categories]
