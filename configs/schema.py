@@ -43,7 +43,7 @@ class ModelSettings(Section):
     """False: the frame's own features go on to detection unchanged."""
     flow_residual_channels: Positive = 32
     """Width of the network that refines the flow (64 in the paper)."""
-    semantic_channels: tuple[Positive, ...] = (96, 64)
+    semantic_channels: tuple[Positive, ...] = (96, 96)
     """Outputs of the 3x3 layers of the semantic head, shared by P2..P5."""
     semantic_deformable: bool = False
     """Deformable 3x3 layers, as in the paper; slow on a CPU."""
@@ -57,8 +57,9 @@ class ModelSettings(Section):
     """Size of an appearance embedding."""
     weights: str | None = None
     """A .safetensors file, absolute or relative to the project's root; None: random, for training only."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the convolutions; results between stages are float32 either way."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the convolutions; results between stages are float32 either way. auto: bf16 where
+    the processor or the GPU has instructions for it."""
 
 
 class FlowSettings(Section):

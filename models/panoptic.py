@@ -1,0 +1,199 @@
+"""VPSNet's panoptic head: semantic logits and objects become one map.
+
+The logit of an object is the semantic logit of its class inside its box plus its pasted mask logit;
+stuff keeps its semantic logits; the largest wins (UPSNet, Xiong et al. 2019, section 3.1).
+Legend: `K` classes, `N` objects, `h w` map size. Boxes are in pixels of that map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+VOID = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The whole pixels that a box touches, inside the map."""
+
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def of(cls, box: Tensor, size: tuple[int, int]) -> Window:
+        """From floor(x1), floor(y1) to ceil(x2), ceil(y2), clipped to `size` (h, w)."""
+        x1, y1 = (max(int(value), 0) for value in box[:2].floor().tolist())
+        x2, y2 = box[2:].ceil().tolist()
+        return cls(slice(y1, max(min(int(y2), size[0]), y1)), slice(x1, max(min(int(x2), size[1]), x1)))
+
+
+def paste_mask(mask_logits: Tensor, box: Tensor, window: Window) -> Tensor:
+    """Mask logits (M, M) of a box, resized bilinearly onto the pixels of a window of it.
+
+    The mask's outer edges lie on those of the box; a pixel takes the value at its centre.
+    """
+    ys = torch.arange(window.rows.start, window.rows.stop, device=box.device) + 0.5
+    xs = torch.arange(window.columns.start, window.columns.stop, device=box.device) + 0.5
+    x1, y1, x2, y2 = box.float().unbind()
+    grid_y, grid_x = torch.meshgrid(
+        2 * (ys - y1) / (y2 - y1) - 1, 2 * (xs - x1) / (x2 - x1) - 1, indexing="ij"
+    )
+    return functional.grid_sample(
+        mask_logits.float()[None, None],
+        torch.stack((grid_x, grid_y), dim=-1)[None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )[0, 0]
+
+
+def panoptic_logits(
+    semantic_logits: Tensor,
+    boxes: Tensor,
+    classes: Tensor,
+    mask_logits: Tensor,
+    stuff_ids: Sequence[int],
+    thing_ids: Sequence[int],
+    *,
+    unknown: bool = False,
+) -> Tensor:
+    """All channels that compete for a pixel, for training: stuff, then objects, then `unknown` if wanted.
+
+    semantic_logits (K, h, w), boxes (N, 4), classes (N,), mask_logits (N, M, M)
+    -> (stuff + N [+ 1], h, w). The unknown channel is UPSNet's: the best thing class of the pixel less
+    the best object's semantic part.
+    """
+    size = (semantic_logits.shape[-2], semantic_logits.shape[-1])
+    semantic_part = semantic_logits.new_zeros((len(boxes), *size))
+    mask_part = semantic_logits.new_zeros((len(boxes), *size))
+    for position, (box, mask) in enumerate(zip(boxes, mask_logits, strict=True)):
+        window = Window.of(box, size)
+        semantic_part[position, window.rows, window.columns] = semantic_logits[
+            classes[position], window.rows, window.columns
+        ]
+        mask_part[position, window.rows, window.columns] = paste_mask(mask, box, window).to(mask_part.dtype)
+    channels = [semantic_logits[list(stuff_ids)], semantic_part + mask_part]
+    if unknown:
+        best_object = semantic_part.max(0).values if len(boxes) else torch.zeros_like(semantic_logits[0])
+        channels.append((semantic_logits[list(thing_ids)].max(0).values - best_object)[None])
+    return torch.cat(channels)
+
+
+def remove_hidden_masks(
+    boxes: Tensor, classes: Tensor, mask_logits: Tensor, size: tuple[int, int], overlap_max: float
+) -> list[int]:
+    """Positions of the objects to keep, given in descending score (VPSNet's mask removal).
+
+    An object goes when its mask is empty, or when more than `overlap_max` of it lies under masks of its
+    own class that were kept before it.
+    """
+    taken: dict[int, Tensor] = {}
+    kept: list[int] = []
+    for position, (box, category) in enumerate(zip(boxes, classes.tolist(), strict=True)):
+        window = Window.of(box, size)
+        mask = paste_mask(mask_logits[position], box, window) > 0
+        if category not in taken:
+            taken[category] = torch.zeros(size, dtype=torch.bool, device=boxes.device)
+        below = taken[category][window.rows, window.columns]
+        area = int(mask.sum())
+        if area == 0 or int((mask & below).sum()) > overlap_max * area:
+            continue
+        below |= mask
+        kept.append(position)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticRules:
+    """What shapes the map at inference."""
+
+    stuff_ids: tuple[int, ...]
+    thing_ids: tuple[int, ...]
+    mask_overlap_max: float = 0.3
+    min_stuff_area_px: int = 2048
+    unknown_class: bool = False
+
+
+def merge(
+    semantic_logits: Tensor, boxes: Tensor, classes: Tensor, mask_logits: Tensor, rules: PanopticRules
+) -> Tensor:
+    """The panoptic map (h, w) int64: VOID, a stuff class 0..K-1, or K + position of an object.
+
+    semantic_logits (K, h, w); boxes (N, 4), classes (N,), mask_logits (N, M, M) in descending score.
+    Works for N = 0. An object that wins no pixel simply does not appear.
+    """
+    num_classes, height, width = semantic_logits.shape
+    stuff = torch.as_tensor(rules.stuff_ids, device=semantic_logits.device)
+    best, winner = semantic_logits[stuff].max(0)
+    owner = stuff[winner]
+    unknown = semantic_logits[list(rules.thing_ids)].max(0).values if rules.unknown_class else None
+    kept = remove_hidden_masks(boxes, classes, mask_logits, (height, width), rules.mask_overlap_max)
+    if unknown is not None:
+        owner, best = _let_unknown_compete(semantic_logits, unknown, boxes, classes, kept, owner, best)
+    for position in kept:
+        window = Window.of(boxes[position], (height, width))
+        logit = semantic_logits[classes[position], window.rows, window.columns]
+        logit = logit + paste_mask(mask_logits[position], boxes[position], window)
+        wins = logit > best[window.rows, window.columns]
+        best[window.rows, window.columns][wins] = logit[wins]
+        owner[window.rows, window.columns][wins] = num_classes + position
+    for position in kept:
+        _yield_to_stuff(
+            owner, semantic_logits, boxes[position], num_classes + position, int(classes[position]), rules
+        )
+    return _drop_small_stuff(owner, num_classes, rules.min_stuff_area_px)
+
+
+def _let_unknown_compete(
+    semantic_logits: Tensor,
+    unknown: Tensor,
+    boxes: Tensor,
+    classes: Tensor,
+    kept: Sequence[int],
+    owner: Tensor,
+    best: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The unknown logit less the best object's semantic part wins where it is the largest."""
+    size = (unknown.shape[0], unknown.shape[1])
+    best_object = torch.full_like(unknown, -torch.inf)
+    covered = torch.zeros_like(unknown)
+    for position in kept:
+        window = Window.of(boxes[position], size)
+        part = semantic_logits[classes[position], window.rows, window.columns]
+        view = best_object[window.rows, window.columns]
+        torch.maximum(view, part, out=view)
+        covered[window.rows, window.columns] += 1
+    # outside a box an object's semantic part is 0, and so takes part in the maximum
+    best_object = torch.where(covered < len(kept), best_object.clamp(min=0.0), best_object)
+    unknown = unknown - (best_object if kept else 0.0)
+    wins = unknown > best
+    return torch.where(wins, VOID, owner), torch.where(wins, unknown, best)
+
+
+def _yield_to_stuff(
+    owner: Tensor, semantic_logits: Tensor, box: Tensor, label: int, category: int, rules: PanopticRules
+) -> None:
+    """Give an object's pixels to a stuff class that holds at least half of them semantically."""
+    window = Window.of(box, (owner.shape[0], owner.shape[1]))
+    region = owner[window.rows, window.columns]
+    mine = region == label
+    area = int(mine.sum())
+    if area == 0:
+        return
+    votes = semantic_logits[:, window.rows, window.columns][:, mine].argmax(0)
+    counts = torch.bincount(votes, minlength=semantic_logits.shape[0])
+    majority = int(counts.argmax())
+    if majority != category and majority in rules.stuff_ids and int(counts[majority]) * 2 >= area:
+        region[mine] = majority
+
+
+def _drop_small_stuff(owner: Tensor, num_classes: int, min_area_px: int) -> Tensor:
+    position = (owner + 1).clamp(max=num_classes + 1)  # 0 = void, 1 + class, last = any object
+    small = torch.bincount(position.flatten(), minlength=num_classes + 2) < min_area_px
+    small[0] = small[num_classes + 1] = False
+    return torch.where(small[position], VOID, owner)
