@@ -1,0 +1,133 @@
+"""Which stages share a host, and what follows from the graph alone: the inputs and outputs of a host.
+
+A value of the frame before that a group makes itself is either
+- recomputable: nothing that leads to it inside the group looks further back, so it is kept in a
+  cache, and on a miss made again from the previous frame's inputs, which every call carries; or
+- state: it leads back to itself (a cursor, a track memory), so it leaves the host as an output and
+  comes back by value as an input of the next call.
+So every call is self-contained, and a host that lost its memory gives the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from configs.schema import Settings
+from pipeline.graph import DECODE, DRIVER_READS, ENCODE, FRAME_RESULTS, GRAPH, Before, Link, Node, Now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Stages that share a host."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    """In the order of the graph."""
+    inputs: tuple[Link, ...]
+    """What a call must carry."""
+    outputs: tuple[str, ...]
+    """What others need of a call, and the state that its own next call needs."""
+    cached: tuple[str, ...]
+    """Values kept for the next frame, made again when they are missing."""
+    recompute: tuple[Node, ...]
+    """The stages that make `cached` of the frame before, from the `Before` inputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where everything runs: the groups in an order in which a frame passes them."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Every host: one per group, and the encoder."""
+        return (*(group.name for group in self.groups), ENCODE)
+
+
+def make_plan(settings: Settings, graph: tuple[Node, ...] = GRAPH) -> Plan:
+    """The plan for resolved settings.
+
+    split: each stage has a host of its own. fused: all between decode and encode share one.
+    auto: stages whose work is done by the same device share a host, so on a graphics card the
+    flow, when OpenCV estimates it on the CPU, runs beside the card's work.
+    """
+    placement = settings.run.placement
+    keys: dict[str, list[Node]] = {}
+    for node in graph:
+        if node.name == DECODE or placement == "split":
+            key = node.name
+        elif placement == "fused":
+            key = "model"
+        else:
+            key = device_of(node.name, settings)
+        keys.setdefault(key, []).append(node)
+    return Plan(groups=_in_order([_group(nodes, graph) for nodes in keys.values()]))
+
+
+def device_of(stage: str, settings: Settings) -> str:
+    """The device that does a stage's work."""
+    if stage in (DECODE, ENCODE) or (stage == "flow" and settings.flow.backend == "dis"):
+        return "cpu"
+    return settings.run.device
+
+
+def _group(nodes: Sequence[Node], graph: tuple[Node, ...]) -> Group:
+    made = {output for node in nodes for output in node.outputs}
+    links = _unique(link for node in nodes for link in node.inputs)
+    own_past = [link.value for link in links if isinstance(link, Before) and link.value in made]
+    cached = tuple(value for value in own_past if _recomputable(value, nodes))
+    state = [value for value in own_past if value not in cached]
+    recompute = tuple(node for node in nodes if any(node in _leading_to(value, nodes) for value in cached))
+    carried = [link for link in links if link.value not in made]
+    carried += [Before(value) for value in state]
+    carried += [
+        Before(link.value) for node in recompute for link in node.inputs if link.value not in made
+    ]
+    wanted = {link.value for node in graph if node not in nodes for link in node.inputs}
+    wanted.update(FRAME_RESULTS, DRIVER_READS, state)
+    return Group(
+        name="+".join(node.name for node in nodes),
+        nodes=tuple(nodes),
+        inputs=_unique(carried),
+        outputs=tuple(value for node in nodes for value in node.outputs if value in wanted),
+        cached=cached,
+        recompute=recompute,
+    )
+
+
+def _leading_to(value: str, nodes: Sequence[Node]) -> list[Node]:
+    """The stages among `nodes` that make a value within one frame, in order."""
+    wanted = {value}
+    chain: list[Node] = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            chain.insert(0, node)
+            wanted.update(link.value for link in node.inputs if isinstance(link, Now))
+    return chain
+
+
+def _recomputable(value: str, nodes: Sequence[Node]) -> bool:
+    return all(isinstance(link, Now) for node in _leading_to(value, nodes) for link in node.inputs)
+
+
+def _in_order(groups: list[Group]) -> tuple[Group, ...]:
+    """Groups so that each comes after those whose values it needs of the same frame."""
+    ordered: list[Group] = []
+    waiting = list(groups)
+    while waiting:
+        pending = {output for group in waiting for output in group.outputs}
+        ready = [group for group in waiting if not any(_needs(group, output) for output in pending)]
+        assert ready, f"the groups {[group.name for group in waiting]} need each other"
+        ordered += ready
+        waiting = [group for group in waiting if group not in ready]
+    return tuple(ordered)
+
+
+def _needs(group: Group, value: str) -> bool:
+    return Now(value) in group.inputs
+
+
+def _unique(links: Iterable[Link]) -> tuple[Link, ...]:
+    return tuple(dict.fromkeys(links))

@@ -1,0 +1,157 @@
+"""Each host an actor in a process of its own; references go from actor to actor.
+
+The driver touches no tensor, and each large value crosses the object store once, as numpy. The
+store is bounded, and told to free what is no longer referred to at once: its default is to wait
+until 100 objects or a second have gathered, which costs ten times the memory here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import StageError
+from configs.schema import Settings
+from pipeline.budget import object_store_bytes
+from pipeline.executor import HostDiedError, Ref
+from pipeline.graph import DECODE
+from pipeline.host import Call, Host, StageFactory, build_host
+from pipeline.placement import Group, Plan, device_of
+from pipeline.wire import from_wire, to_wire
+
+if TYPE_CHECKING:
+    import ray
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+"""The project's folder; workers import from it."""
+
+ENVIRONMENT = {
+    "RAY_free_objects_period_milliseconds": "20",
+    "RAY_free_objects_batch_size": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
+"""Read by Ray when it is imported; a value that the user has set stays."""
+
+
+class HostActor:
+    """The one actor class: a host, and the change to and from what travels between processes."""
+
+    def __init__(self, group: Group | None, settings: Settings, factory: StageFactory) -> None:
+        self._device = settings.run.device
+        self._has_tensors = group is not None and group.name != DECODE
+        self._host: Host = build_host(group, settings, factory, time.process_time)
+
+    def ready(self) -> None:
+        """Returns once the stages are built."""
+
+    def call(self, call: Call, *inputs: Any) -> tuple[Any, ...]:
+        """Run one call; its outputs are separate objects in the store."""
+        try:
+            if not self._has_tensors:
+                return self._host(call, inputs)
+            values = [from_wire(value, self._device) for value in inputs]
+            return tuple(to_wire(output) for output in self._host(call, values))
+        except Exception as error:
+            raise portable(error) from None
+
+
+def portable(error: Exception) -> Exception:
+    """The error, or one that tells the same, if it would not survive the way to the driver."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+        if type(copy) is type(error) and str(copy) == str(error):
+            return error
+    except Exception as reason:
+        logging.getLogger(__name__).debug("%s cannot be pickled: %s", type(error).__name__, reason)
+    substitute = StageError(f"{type(error).__name__}: {error}")
+    for note in getattr(error, "__notes__", ()):
+        substitute.add_note(note)
+    return substitute
+
+
+class RayExecutor:
+    """Runs each host in an actor, on a Ray of its own that ends with it."""
+
+    def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
+        self._ray = _start_ray(settings)
+        groups = dict(zip(plan.host_names, (*plan.groups, None), strict=True))
+        shares = {name: _uses_card(group, settings) for name, group in groups.items()}
+        card_share = 1.0 / max(1, sum(shares.values()))
+        actor_class = self._ray.remote(HostActor)
+        self._actors = {
+            name: actor_class.options(
+                num_cpus=0,  # hosts share the cores; the window decides how much runs at once
+                num_gpus=card_share if shares[name] else 0,
+                max_restarts=0,
+                max_task_retries=0,
+            ).remote(group, settings, factory)
+            for name, group in groups.items()
+        }
+
+    def wait_until_ready(self) -> None:
+        for name, actor in self._actors.items():
+            self._get(actor.ready.remote(), name)
+
+    def put(self, value: object) -> Ref:
+        return self._ray.put(value)
+
+    def submit(self, host: str, call: Call, inputs: Sequence[Ref | None], num_outputs: int) -> tuple[Ref, ...]:
+        refs = self._actors[host].call.options(num_returns=num_outputs).remote(call, *inputs)
+        return tuple(refs) if num_outputs > 1 else (refs,)
+
+    def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
+        unique = list(dict.fromkeys(refs))
+        ready, _ = self._ray.wait(unique, num_returns=1, timeout=timeout_s, fetch_local=False)
+        return list(ready)
+
+    def result(self, ref: Ref) -> Any:
+        return self._get(ref, "")
+
+    def _get(self, ref: Ref, host: str) -> Any:
+        try:
+            return self._ray.get(ref)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _cause(error) from None
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+            name = f" of {host}" if host else ""
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise HostDiedError(f"the worker process{name} died: {lines[0]}") from None
+
+    def close(self) -> None:
+        self._ray.shutdown()
+
+
+def _start_ray(settings: Settings) -> Any:
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+    from ray.job_config import JobConfig
+
+    ray.init(
+        address="local",
+        num_cpus=max(1, os.cpu_count() or 1),
+        object_store_memory=object_store_bytes(settings),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        job_config=JobConfig(_py_driver_sys_path=[ROOT]),
+    )
+    return ray
+
+
+def _uses_card(group: Group | None, settings: Settings) -> bool:
+    nodes = group.nodes if group is not None else ()
+    return any(device_of(node.name, settings) == "cuda" for node in nodes)
+
+
+def _cause(error: ray.exceptions.RayTaskError) -> Exception:
+    """What the stage raised, without Ray's wrapping."""
+    cause = error.cause
+    return cause if isinstance(cause, Exception) else StageError(str(cause))

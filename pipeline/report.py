@@ -1,0 +1,127 @@
+"""What a run says of itself: the report of one stream, and run.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from configs.schema import Settings
+from pipeline.budget import Limits
+from pipeline.resolve import num_cores
+
+if TYPE_CHECKING:
+    from stages.source import Source
+
+REPORT_NAME = "run.json"
+DISTRIBUTIONS = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "av": "av",
+    "ray": "ray",
+    "opencv": "opencv-python",
+    "numpy": "numpy",
+}
+"""Name in run.json to the distribution that has the version."""
+
+Status = Literal["complete", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReport:
+    """How the run of one stream ended."""
+
+    stream: str
+    status: Status
+    output: Path
+    """Folder of the stream's results."""
+    num_frames: int
+    """Frames that were written."""
+    fps: float
+    """Frames a second, without start-up."""
+    seconds: dict[str, float]
+    """start_up (of all hosts, once for all streams), run, finish (joining the runs), total."""
+    stages: dict[str, dict[str, dict[str, float]]]
+    """Stage to measure (wall, cpu, wait) to median_ms and p95_ms, per frame."""
+    lost_frames: int = 0
+    """Frames that the source promised and that could not be decoded."""
+    corrupt_packets: int = 0
+    warnings: tuple[str, ...] = ()
+    """One line each, for people."""
+    error: BaseException | None = field(default=None, compare=False)
+    """What ended a failed run; its notes name stage, stream and frame."""
+
+
+def describe_error(error: BaseException) -> str:
+    """One line: type, message, and where it happened."""
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" + (f" ({notes})" if notes else "")
+
+
+def write_run_json(report: StreamReport, source: Source, settings: Settings, limits: Limits) -> Path:
+    """Write the report beside the results; readers see the old file or the new one, never a half."""
+    content = {
+        "status": report.status,
+        "error": _error(report.error),
+        "warnings": list(report.warnings),
+        "frames": report.num_frames,
+        "lost_frames": report.lost_frames,
+        "corrupt_packets": report.corrupt_packets,
+        "fps": round(report.fps, 3),
+        "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
+        "stages": report.stages,
+        "source": _source(source),
+        "window_frames": limits.window_frames,
+        "run_frames": limits.run_frames,
+        "settings": settings.model_dump(mode="json"),
+        "versions": versions(),
+        "machine": {"cores": num_cores(), "processor": platform.machine(), "system": platform.system()},
+    }
+    path = report.output / REPORT_NAME
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of what makes the results; nothing is imported for it."""
+    found = {"panoptrail": project_version(), "python": platform.python_version()}
+    for name, distribution in DISTRIBUTIONS.items():
+        try:
+            found[name] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def project_version() -> str:
+    """The version in the project's own metadata file."""
+    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return str(tomllib.loads(text)["project"]["version"])
+
+
+def _error(error: BaseException | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    notes: Sequence[str] = getattr(error, "__notes__", ())
+    return {"type": type(error).__name__, "message": str(error), "where": list(notes)}
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "path": source.paths[0],
+        "files": len(source.paths),
+        "start_s": source.start_s,
+        "end_s": source.end_s,
+        "stride": source.stride,
+    }

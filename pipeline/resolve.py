@@ -1,0 +1,41 @@
+"""What "auto" and 0 stand for on this machine, decided once, before any host is built."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from configs.errors import SettingsError
+from configs.schema import Settings
+
+MAX_THREADS = 8
+
+
+def resolve(settings: Settings) -> Settings:
+    """The same settings with a concrete device and thread count."""
+    device, threads = settings.run.device, settings.run.threads
+    if device == "cuda" and not num_cuda_devices():
+        raise SettingsError("run.device: cuda is not there: no NVIDIA driver or card; use cpu or auto")
+    if device == "auto":
+        device = "cuda" if num_cuda_devices() else "cpu"
+    if threads == 0:
+        threads = min(MAX_THREADS, num_cores())
+    run = settings.run.model_copy(update={"device": device, "threads": threads})
+    return settings.model_copy(update={"run": run})
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def num_cuda_devices() -> int:
+    """Cards that the NVIDIA driver offers; asked directly, as importing torch takes seconds."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value

@@ -1,0 +1,90 @@
+"""Frames on their way to the encoder: gathered into runs, written run by run, joined at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.budget import PENDING_RUNS
+from pipeline.executor import Executor, Ref
+from pipeline.graph import ENCODE
+from pipeline.host import EncodeCall, FinishCall, StageReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that waits for the encoder or is being written."""
+
+    first_index: int
+    num_frames: int
+    report: Ref
+
+
+class RunWriter:
+    """The encoder's side of one stream. Runs are chained: after one that failed, none is written."""
+
+    def __init__(
+        self, executor: Executor, source: Ref, stream: str, output: str, run_frames: int
+    ) -> None:
+        self._executor, self._source = executor, source
+        self._stream, self._output = stream, output
+        self._run_frames = run_frames
+        self._gathered: list[tuple[Ref, Ref]] = []
+        """(frame, panoptic) of frames that wait for their run to fill."""
+        self._runs: deque[Run] = deque()
+        self._last_report: Ref | None = None
+        self.num_written = 0
+        """Frames in runs that were written; the index of the first frame of the next one to be reported."""
+
+    @property
+    def num_gathered(self) -> int:
+        """Frames that are not submitted yet."""
+        return len(self._gathered)
+
+    def add(self, frame: Ref, panoptic: Ref) -> None:
+        """The next frame, in order."""
+        self._gathered.append((frame, panoptic))
+
+    def submit(self, *, flush: bool) -> None:
+        """Submit full runs while fewer than two wait; with `flush`, what is left as well."""
+        while self._gathered and len(self._runs) < PENDING_RUNS:
+            if len(self._gathered) < self._run_frames and not flush:
+                return
+            self._submit_run()
+
+    def _submit_run(self) -> None:
+        pictures, self._gathered = self._gathered[: self._run_frames], self._gathered[self._run_frames :]
+        first = self.num_written + sum(run.num_frames for run in self._runs)
+        call = EncodeCall(
+            stream=self._stream, output=self._output, first_index=first, num_frames=len(pictures)
+        )
+        frames, panoptics = zip(*pictures, strict=True)
+        inputs = (self._source, self._last_report, *frames, *panoptics)
+        (self._last_report,) = self._executor.submit(ENCODE, call, inputs, 1)
+        self._runs.append(Run(first_index=first, num_frames=len(pictures), report=self._last_report))
+
+    def waiting(self) -> list[Ref]:
+        """The run that will be done next, if there is one."""
+        return [self._runs[0].report] if self._runs else []
+
+    def take(self, done: set[Ref], on_run: Callable[[StageReport, int], None]) -> None:
+        """Take in what is done; raises what the encoder raised, and then forgets all other frames."""
+        while self._runs and self._runs[0].report in done:
+            run = self._runs.popleft()
+            try:
+                (report,) = self._executor.result(run.report)
+            except Exception:
+                self._runs.clear()
+                self._gathered.clear()
+                raise
+            self.num_written += run.num_frames
+            on_run(report, run.num_frames)
+
+    def finish(self, poll_s: float) -> None:
+        """Join all runs that were written into the stream's results."""
+        call = FinishCall(stream=self._stream, output=self._output)
+        (done,) = self._executor.submit(ENCODE, call, [self._source], 1)
+        while not self._executor.wait([done], poll_s):
+            pass
+        self._executor.result(done)

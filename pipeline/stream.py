@@ -1,0 +1,206 @@
+"""The driver of one stream: it hands references from host to host, and bounds what is in flight.
+
+It reads only the cursor of each frame (to learn of the end) and the reports; it touches no picture
+and no tensor. Written once for all executors.
+
+The life of a frame: `decode` is submitted when the window has room; once its cursor says that there
+is a frame, all other groups are submitted at once, and dataflow orders them; when all are done, the
+frame waits for its run to fill; full runs go to the encoder, at most two at a time.
+How it ends: the source ends, or a stop is requested, or a call fails. Then nothing new is decoded,
+the frames before the failed one are encoded, and the runs are joined.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.budget import Limits
+from pipeline.executor import Executor, HostDiedError, Ref
+from pipeline.graph import ENCODE, FRAME_RESULTS, SOURCE, Before
+from pipeline.host import FrameCall, StageReport
+from pipeline.interrupt import Interrupt
+from pipeline.placement import Group, Plan
+from pipeline.runs import RunWriter
+from pipeline.statistics import Statistics
+
+if TYPE_CHECKING:
+    from stages.messages import Cursor
+    from stages.source import Source
+
+POLL_S = 0.25
+"""How long a wait lasts at most before a requested stop is noticed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameInFlight:
+    """A frame between decoding and its panoptic map."""
+
+    index: int
+    results: tuple[Ref, ...]
+    """In the order of FRAME_RESULTS."""
+    reports: tuple[tuple[str, Ref], ...]
+    """Host and its reports, in the order of submission."""
+
+    @property
+    def done(self) -> Ref:
+        """Done when all is done: the reports of the last group."""
+        return self.reports[-1][1]
+
+
+class StreamDriver:
+    """Runs one stream through the hosts of an executor."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        output: Path,
+        plan: Plan,
+        limits: Limits,
+        executor: Executor,
+        interrupt: Interrupt,
+        on_frame: Callable[[int], None],
+    ) -> None:
+        self._stream = source.name
+        self._decode, *self._groups = plan.groups
+        self._limits, self._executor, self._interrupt = limits, executor, interrupt
+        self._on_frame = on_frame
+        self._source = executor.put(source)
+        self._writer = RunWriter(executor, self._source, self._stream, str(output), limits.run_frames)
+        self._decoding: dict[str, Ref] | None = None
+        """Outputs of the decode call under way."""
+        self._past: dict[str, Ref] = {}
+        """Values of the last frame that was submitted."""
+        self._next_index = 0
+        self._in_flight: deque[FrameInFlight] = deque()
+        self._failed_index: int | None = None
+        self.statistics = Statistics()
+        self.num_done = 0
+        """Frames whose panoptic map was made."""
+        self.cursor: Cursor | None = None
+        """Where decoding stands."""
+        self.error: Exception | None = None
+        """What the run failed of: the first in the order of the frames."""
+
+    @property
+    def num_written(self) -> int:
+        """Frames in runs that were written."""
+        return self._writer.num_written
+
+    def process(self) -> None:
+        """Run until the end of the stream, a requested stop or a failure, and until all is written."""
+        while True:
+            if self._may_decode():
+                self._submit_decode()
+            self._writer.submit(flush=self._decoding is None and not self._in_flight)
+            waiting = self._waiting()
+            if not waiting:
+                return
+            self._take(set(self._executor.wait(waiting, POLL_S)))
+
+    def finish(self) -> None:
+        """Join the runs that were written into the stream's results."""
+        try:
+            self._writer.finish(POLL_S)
+        except Exception as error:
+            self._fail(error, ENCODE, self.num_written)
+
+    def _waiting(self) -> list[Ref]:
+        """What can bring the run forward: the next of each kind."""
+        decoding = [self._decoding["cursor"]] if self._decoding is not None else []
+        frames = [self._in_flight[0].done] if self._in_flight else []
+        return decoding + frames + self._writer.waiting()
+
+    def _take(self, done: set[Ref]) -> None:
+        while self._in_flight and self._in_flight[0].done in done:
+            self._take_frame(self._in_flight.popleft())
+        if self._decoding is not None and self._decoding["cursor"] in done:
+            self._take_decoded(self._decoding)
+        try:
+            self._writer.take(done, self.statistics.add_run)
+        except Exception as error:
+            self._fail(error, ENCODE, self.num_written)
+
+    # the way of a frame
+
+    def _may_decode(self) -> bool:
+        ended = self.cursor is not None and self.cursor.ended
+        if ended or self._interrupt.requested or self.error is not None or self._decoding is not None:
+            return False
+        in_flight, limits = len(self._in_flight), self._limits
+        held = in_flight + self._writer.num_gathered
+        return in_flight < limits.window_frames and held < limits.window_frames + limits.run_frames
+
+    def _submit_decode(self) -> None:
+        self._decoding = self._submit(self._decode, {SOURCE: self._source})
+
+    def _take_decoded(self, values: dict[str, Ref]) -> None:
+        """The cursor is there: submit the rest of the frame, unless the source has ended."""
+        self._decoding = None
+        try:
+            self.cursor = self._executor.result(values["cursor"])
+        except Exception as error:
+            self._fail(error, self._decode.name, self._next_index)
+            return
+        if self.cursor is not None and not self.cursor.ended:
+            self._submit_frame(values)
+
+    def _submit_frame(self, values: dict[str, Ref]) -> None:
+        values[SOURCE] = self._source
+        reports = [(self._decode.name, values.pop(_reports(self._decode)))]
+        for group in self._groups:
+            values.update(self._submit(group, values))
+            reports.append((group.name, values.pop(_reports(group))))
+        results = tuple(values[name] for name in FRAME_RESULTS)
+        self._in_flight.append(
+            FrameInFlight(index=self._next_index, results=results, reports=tuple(reports))
+        )
+        self._past = {name: values[name] for name in self._needed_later() if name in values}
+        self._next_index += 1
+
+    def _submit(self, group: Group, values: Mapping[str, Ref]) -> dict[str, Ref]:
+        """Submit a group's call for the next frame; its outputs by name, and its reports."""
+        inputs = [
+            self._past.get(link.value) if isinstance(link, Before) else values[link.value]
+            for link in group.inputs
+        ]
+        call = FrameCall(stream=self._stream, index=self._next_index)
+        refs = self._executor.submit(group.name, call, inputs, len(group.outputs) + 1)
+        return dict(zip((*group.outputs, _reports(group)), refs, strict=True))
+
+    def _needed_later(self) -> set[str]:
+        groups = (self._decode, *self._groups)
+        return {link.value for group in groups for link in group.inputs if isinstance(link, Before)}
+
+    def _take_frame(self, frame: FrameInFlight) -> None:
+        reports: list[StageReport] = []
+        for host, ref in frame.reports:
+            try:
+                reports += self._executor.result(ref)
+            except Exception as error:
+                self._fail(error, host, frame.index)
+                return
+        self.statistics.add_frame(reports)
+        self._writer.add(*frame.results)
+        self.num_done += 1
+        self._on_frame(self.num_done)
+
+    # failure
+
+    def _fail(self, error: Exception, host: str, index: int) -> None:
+        """Remember the failure that comes first in the stream; frames from there on are given up."""
+        if self._failed_index is not None and self._failed_index <= index:
+            return
+        if isinstance(error, HostDiedError):
+            error.add_note(f"stage {host}, stream {self._stream}, frame {index}")
+        self.error, self._failed_index = error, index
+        self._in_flight = deque(frame for frame in self._in_flight if frame.index < index)
+        self._decoding = None
+
+
+def _reports(group: Group) -> str:
+    return f"reports of {group.name}"
