@@ -141,7 +141,16 @@ class TrainSettings(Section):
 
     steps: Positive = 6000
     batch_pictures: Positive = 8
+    two_frames: bool = False
+    """Train fusion and tracking on pairs of views; False: on single pictures, everything else."""
+    initial_weights: str | None = None
+    """Weights of the project (.safetensors) to start from."""
+    regions_per_picture: Positive = 128
+    """Regions on which the box head learns, a quarter of them positive."""
     learning_rate: Annotated[float, Field(gt=0)] = 6e-4
+    backbone_rate_factor: Annotated[float, Field(gt=0)] = 0.5
+    freeze_norm: bool = False
+    """Keep the backbone's batch statistics as they were (VPSNet); needs pretrained ones."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_steps: Annotated[int, Field(ge=0)] = 200
     clip_grad_norm: Annotated[float, Field(gt=0)] = 10.0
@@ -153,6 +162,10 @@ class TrainSettings(Section):
     backbone_weights: str | None = None
     """ImageNet weights (torchvision's file) to start from; None: random."""
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
+    """Of the averaged model, which is the one that is kept."""
+    rare_below: Fraction01 = 0.1
+    """Pictures with a class that fewer than this fraction of all show are drawn more often."""
+    loader_processes: Annotated[int, Field(ge=0)] = 2
     checkpoint_every_steps: Positive = 250
     seed: int = 0
     semantic_weight: float = 1.0

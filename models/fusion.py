@@ -36,7 +36,8 @@ class FlowRefinement(nn.Module):
     def forward(self, target: Tensor, warped: Tensor, flow: Tensor) -> Tensor:
         """(B, C, h, w) twice and flow (B, 2, h, w) -> residual flow (B, 2, h, w)."""
         volume = correlation(target, warped, CORRELATION_REACH)
-        return self.layers(torch.cat((target, volume, flow), dim=1))
+        residual: Tensor = self.layers(torch.cat((target, volume, flow), dim=1))
+        return residual
 
 
 class SpaceTimeAttention(nn.Module):
@@ -62,7 +63,8 @@ class SpaceTimeAttention(nn.Module):
         stacked = torch.cat((target * weights[0].sigmoid(), aligned * weights[1].sigmoid()), dim=1)
         fused = functional.leaky_relu(self.fuse(stacked), _SLOPE)
         attention = self._spatial(stacked)
-        return fused * torch.sigmoid(attention) * 2 + self.offset(attention)
+        attended: Tensor = fused * torch.sigmoid(attention) * 2 + self.offset(attention)
+        return attended
 
     def _spatial(self, stacked: Tensor) -> Tensor:
         x = functional.leaky_relu(self.squeeze(stacked), _SLOPE)
@@ -70,7 +72,8 @@ class SpaceTimeAttention(nn.Module):
         x = functional.leaky_relu(self.after_pool(pooled), _SLOPE)
         x = functional.leaky_relu(self.at_half(x), _SLOPE)
         x = functional.interpolate(x, stacked.shape[-2:], mode="bilinear", align_corners=False)
-        return self.at_full(x)
+        attention: Tensor = self.at_full(x)
+        return attention
 
 
 class FusionNeck(nn.Module):

@@ -28,6 +28,14 @@ def _named(levels: Sequence[Tensor]) -> OrderedDict[str, Tensor]:
     return OrderedDict((str(position), x) for position, x in enumerate(levels))
 
 
+class _FloatRPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no stubs
+    """torchvision's head; scores and codes leave it as float32, since they decide on pixels of boxes."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        scores, codes = super().forward(x)
+        return [score.float() for score in scores], [code.float() for code in codes]
+
+
 class ProposalHead(nn.Module):
     """Region proposal network (Ren et al. 2015) over P2..P6: one anchor scale, three ratios."""
 
@@ -39,7 +47,7 @@ class ProposalHead(nn.Module):
         anchors = AnchorGenerator(sides, ((0.5, 1.0, 2.0),) * len(STRIDES))
         self.rpn = RegionProposalNetwork(
             anchors,
-            RPNHead(channels, 3),
+            _FloatRPNHead(channels, 3),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=256,
@@ -118,7 +126,8 @@ class MaskHead(nn.Module):
         if labels.numel() == 0:
             return levels[0].new_zeros((0, 28, 28), dtype=torch.float32)
         logits = self.mask_predictor(self.mask_head(self.pooler(levels, boxes, padded_size)))
-        return logits[torch.arange(labels.shape[0], device=labels.device), labels].float()
+        own: Tensor = logits[torch.arange(labels.shape[0], device=labels.device), labels].float()
+        return own
 
 
 class TrackHead(nn.Module):

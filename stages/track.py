@@ -1,0 +1,94 @@
+"""track: detections of t and the memory after t-1 -> identities, and the memory after t."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from configs.schema import Settings
+from models.matching import NEW, assign_slots, matching_scores, similarity
+from stages.messages import Detections, TrackMemory, Tracks
+
+
+class TrackStage:
+    """VPSNet's matching; the memory is an argument and a result, never an attribute."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.track
+
+    def __call__(self, detections: Detections, memory: TrackMemory | None) -> tuple[Tracks, TrackMemory]:
+        """`memory` is None before the first frame of a stream."""
+        if memory is None:
+            memory = _empty_memory(detections)
+        memory = self._without_stale(memory, detections.index)
+        slots = np.array(assign_slots(self._scores(detections, memory)), dtype=np.int64)
+        new = slots == NEW
+        track_ids = np.empty(len(slots), np.int64)
+        track_ids[~new] = memory.track_ids[slots[~new]]
+        track_ids[new] = memory.next_track_id + np.arange(int(new.sum()))
+        classes = detections.classes.cpu().numpy().copy()
+        classes[~new] = memory.classes[slots[~new]]
+        tracks = Tracks(index=detections.index, track_ids=track_ids, classes=classes)
+        return tracks, _updated(memory, slots, tracks, detections)
+
+    def _scores(self, detections: Detections, memory: TrackMemory) -> torch.Tensor:
+        # on the CPU, whatever the device: a few hundred numbers, and the same result everywhere
+        return matching_scores(
+            similarity(detections.embeddings.cpu(), torch.from_numpy(memory.embeddings)),
+            detections.scores.cpu(),
+            detections.boxes.cpu(),
+            detections.classes.cpu(),
+            torch.from_numpy(memory.boxes),
+            torch.from_numpy(memory.classes),
+            score_weight=self._settings.score_weight,
+            iou_weight=self._settings.iou_weight,
+            class_weight=self._settings.class_weight,
+        )
+
+    def _without_stale(self, memory: TrackMemory, index: int) -> TrackMemory:
+        ttl = self._settings.ttl_frames
+        return memory if ttl == 0 else _selected(memory, index - memory.last_seen <= ttl)
+
+
+def _empty_memory(detections: Detections) -> TrackMemory:
+    return TrackMemory(
+        index=detections.index - 1,
+        next_track_id=1,
+        track_ids=np.zeros(0, np.int64),
+        classes=np.zeros(0, np.int64),
+        boxes=np.zeros((0, 4), np.float32),
+        embeddings=np.zeros((0, detections.embeddings.shape[1]), np.float32),
+        last_seen=np.zeros(0, np.int64),
+    )
+
+
+def _selected(memory: TrackMemory, keep: np.ndarray) -> TrackMemory:
+    return TrackMemory(
+        index=memory.index,
+        next_track_id=memory.next_track_id,
+        track_ids=memory.track_ids[keep],
+        classes=memory.classes[keep],
+        boxes=memory.boxes[keep],
+        embeddings=memory.embeddings[keep],
+        last_seen=memory.last_seen[keep],
+    )
+
+
+def _updated(memory: TrackMemory, slots: np.ndarray, tracks: Tracks, detections: Detections) -> TrackMemory:
+    """The memory with what this frame showed: matched slots renewed, new objects appended."""
+    new = slots == NEW
+    boxes, embeddings = detections.boxes.cpu().numpy(), detections.embeddings.cpu().numpy()
+    kept_boxes, kept_embeddings = memory.boxes.copy(), memory.embeddings.copy()
+    last_seen = memory.last_seen.copy()
+    kept_boxes[slots[~new]] = boxes[~new]
+    kept_embeddings[slots[~new]] = embeddings[~new]
+    last_seen[slots[~new]] = detections.index
+    return TrackMemory(
+        index=detections.index,
+        next_track_id=memory.next_track_id + int(new.sum()),
+        track_ids=np.concatenate((memory.track_ids, tracks.track_ids[new])),
+        classes=np.concatenate((memory.classes, tracks.classes[new])),
+        boxes=np.concatenate((kept_boxes, boxes[new])),
+        embeddings=np.concatenate((kept_embeddings, embeddings[new])),
+        last_seen=np.concatenate((last_seen, np.full(int(new.sum()), detections.index))),
+    )
