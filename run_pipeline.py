@@ -1,0 +1,219 @@
+"""The command line: parses, builds, runs. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from configs.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as ProgressBar
+
+    from pipeline import Progress, StreamReport
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes."""
+
+app = typer.Typer(
+    help="Video panoptic segmentation: every pixel a class, every object an identity that lasts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Look at settings.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Config = Annotated[str, typer.Option("--config", metavar="NAME|FILE", help="Preset or YAML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change one setting; may be repeated."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Log more, and show the traceback of an error.")]
+
+
+@app.command("run")
+def run_command(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Video, folder of pictures, or quoted glob.")
+    ],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the results.")],
+    config: Config = "street",
+    executor: Annotated[str | None, typer.Option(metavar="ray|local|inline", help="What runs it.")] = None,
+    placement: Annotated[
+        str | None, typer.Option(metavar="auto|split|fused", help="Which stages share a process.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda", help="What computes the model.")
+    ] = None,
+    start: Annotated[str, typer.Option(metavar="S", help="Seconds, or H:MM:SS.")] = "0",
+    end: Annotated[str | None, typer.Option(metavar="S", help="Seconds, or H:MM:SS.")] = None,
+    stride: Annotated[int, typer.Option(min=1, metavar="N", help="Every Nth frame only.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Segment videos and picture folders."""
+    given = {"executor": executor, "placement": placement, "device": device}
+    named = [f"run.{key}={value}" for key, value in given.items() if value is not None]
+
+    def command() -> int:
+        from configs.loading import load_settings
+        from stages.source import expand_sources
+
+        from pipeline import run
+
+        settings = load_settings(config, [*(set_ or []), *named])
+        end_s = parse_time(end) if end is not None else None
+        found = expand_sources(sources, start_s=parse_time(start), end_s=end_s, stride=stride)
+        with _progress_bar() as bar:
+            reports = run(found, settings, output, overwrite=overwrite, on_progress=_shown_on(bar))
+        return _tell(reports, debug)
+
+    _guarded(command, debug)
+
+
+@config_app.command("show")
+def config_show(config: Config = "street", set_: Overrides = None, debug: Debug = False) -> None:
+    """Print the effective settings as YAML."""
+
+    def command() -> int:
+        from configs.loading import dump_settings, load_settings
+
+        typer.echo(dump_settings(load_settings(config, set_ or [])), nl=False)
+        return 0
+
+    _guarded(command, debug)
+
+
+@config_app.command("list")
+def config_list() -> None:
+    """List the presets."""
+
+    def command() -> int:
+        from configs.loading import describe_preset, preset_names
+
+        for name in preset_names():
+            typer.echo(f"{name:12} {describe_preset(name)}")
+        return 0
+
+    _guarded(command, debug=False)
+
+
+def parse_time(text: str) -> float:
+    """Seconds from "12.5" or "H:MM:SS" or "MM:SS"."""
+    seconds = 0.0
+    try:
+        for part in text.split(":"):
+            value = float(part)
+            if not 0 <= value < float("inf"):
+                raise ValueError
+            seconds = 60 * seconds + value
+    except ValueError:
+        raise UsageError(f"{text!r} is not a time; use seconds (12.5) or H:MM:SS") from None
+    return seconds
+
+
+def _tell(reports: list[StreamReport], debug: bool) -> int:
+    """Print warnings, errors and where the results are; the exit code."""
+    from pipeline import describe_error
+
+    code = 0
+    for report in reports:
+        for warning in report.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        if report.error is not None:
+            if debug:
+                traceback.print_exception(report.error)
+            typer.echo(f"error: {describe_error(report.error)}", err=True)
+            code = USAGE if isinstance(report.error, UsageError) else FAILED
+        elif report.status == "interrupted":
+            code = INTERRUPTED
+        typer.echo(
+            f"{report.stream}: {report.status}, {report.num_frames} frames, {report.fps:.1f} frames a second"
+        )
+        for path in sorted(report.output.iterdir()):
+            typer.echo(f"  {path}{'/' if path.is_dir() else ''}")
+    return code
+
+
+def _progress_bar() -> ProgressBar:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _shown_on(bar: ProgressBar) -> Callable[[Progress], None]:
+    """What shows the progress of each stream as a line of the bar."""
+    tasks = {"": bar.add_task("starting", total=None, rate="")}
+    started_s: dict[str, float] = {}
+
+    def show(progress: Progress) -> None:
+        if "" in tasks:
+            bar.remove_task(tasks.pop(""))
+        name, now_s = progress.stream, time.monotonic()
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=progress.num_frames, rate="")
+            started_s[name] = now_s
+        elapsed_s = now_s - started_s[name]
+        rate = f"{progress.num_done / elapsed_s:.1f} frames/s" if progress.num_done and elapsed_s else ""
+        bar.update(tasks[name], completed=progress.num_done, rate=rate)
+
+    return show
+
+
+def _guarded(command: Callable[[], int], debug: bool) -> None:
+    """Run a command; every error is one line on stderr, and an exit code."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        code = command()
+    except UsageError as error:
+        code = _complain(error, debug, USAGE)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except Exception as error:
+        code = _complain(error, debug, FAILED)
+    raise typer.Exit(code)
+
+
+def _complain(error: Exception, debug: bool, code: int) -> int:
+    if debug:
+        traceback.print_exception(error)
+    notes = getattr(error, "__notes__", [])
+    kind = "" if isinstance(error, UsageError) else f"{type(error).__name__}: "
+    text = " ".join(str(error).split())
+    typer.echo(f"error: {kind}{text}" + (f" ({'; '.join(notes)})" if notes else ""), err=True)
+    return code
+
+
+if __name__ == "__main__":
+    app()
