@@ -1,0 +1,107 @@
+"""Identities through the frames of a stream, with embeddings of two numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from configs.schema import Settings
+from stages.messages import Detections, TrackMemory, Tracks
+from stages.track import TrackStage
+
+CAR, PERSON = 13, 11
+RED, BLUE = (9.0, 0.0), (0.0, 9.0)
+"""Appearances: the dot product of two of one kind is 81, of different kinds 0."""
+
+Seen = tuple[float, tuple[float, float], int]
+"""Left edge of a 10x10 box, appearance, class."""
+
+
+def _detections(index: int, seen: Sequence[Seen]) -> Detections:
+    count = len(seen)
+    return Detections(
+        index=index,
+        boxes=torch.tensor([[x, 0.0, x + 10, 10.0] for x, _, _ in seen]).reshape(-1, 4),
+        scores=torch.linspace(0.9, 0.7, count),
+        classes=torch.tensor([kind for _, _, kind in seen], dtype=torch.int64),
+        mask_logits=torch.zeros(count, 28, 28),
+        embeddings=torch.tensor([look for _, look, _ in seen]).reshape(-1, 2),
+        semantic_logits=torch.zeros(1, 19, 8, 32),
+        network_size=(32, 128),
+        frame_size=(32, 128),
+    )
+
+
+def _run(frames: Sequence[Sequence[Seen]], **settings: int) -> tuple[list[Tracks], TrackMemory]:
+    stage = TrackStage(Settings.model_validate({"track": settings}))
+    memory, tracks = None, []
+    for index, seen in enumerate(frames):
+        found, memory = stage(_detections(index, seen), memory)
+        tracks.append(found)
+    assert memory is not None
+    return tracks, memory
+
+
+def _ids(tracks: list[Tracks]) -> list[list[int]]:
+    return [found.track_ids.tolist() for found in tracks]
+
+
+def test_objects_of_the_first_frame_are_numbered_from_one() -> None:
+    tracks, _ = _run([[(0, RED, CAR), (50, BLUE, CAR)]])
+    assert _ids(tracks) == [[1, 2]]
+
+
+def test_identities_follow_appearance_when_two_cars_change_places() -> None:
+    tracks, _ = _run([[(0, RED, CAR), (50, BLUE, CAR)], [(0, BLUE, CAR), (50, RED, CAR)]])
+    assert _ids(tracks) == [[1, 2], [2, 1]]
+
+
+def test_place_decides_between_objects_that_look_alike() -> None:
+    tracks, _ = _run([[(0, RED, CAR), (50, RED, CAR)], [(52, RED, CAR), (1, RED, CAR)]])
+    assert _ids(tracks) == [[1, 2], [2, 1]]
+
+
+def test_an_identity_survives_frames_in_which_its_object_is_hidden() -> None:
+    tracks, _ = _run([[(0, RED, CAR)], [], [], [(4, RED, CAR)]])
+    assert _ids(tracks) == [[1], [], [], [1]]
+
+
+def test_the_loser_of_a_contest_is_a_new_object() -> None:
+    tracks, _ = _run([[(0, RED, CAR)], [(0, RED, CAR), (2, RED, CAR)]])
+    assert _ids(tracks) == [[1], [1, 2]]
+
+
+def test_an_object_forgotten_after_its_time_comes_back_with_a_new_identity() -> None:
+    tracks, memory = _run([[(0, RED, CAR)], [], [], [(0, RED, CAR)]], ttl_frames=2)
+    assert _ids(tracks) == [[1], [], [], [2]]
+    assert memory.track_ids.tolist() == [2]
+
+
+def test_an_object_seen_within_its_time_is_remembered() -> None:
+    tracks, _ = _run([[(0, RED, CAR)], [], [(0, RED, CAR)]], ttl_frames=2)
+    assert _ids(tracks) == [[1], [], [1]]
+
+
+def test_the_first_class_is_kept_for_life() -> None:
+    tracks, _ = _run([[(0, RED, CAR)], [(0, RED, PERSON)]])
+    # 81 of appearance outweighs the 10 of the class, so it is the same object
+    assert _ids(tracks) == [[1], [1]]
+    assert tracks[1].classes.tolist() == [CAR]
+
+
+def test_identities_go_beyond_a_byte() -> None:
+    frames = [[(float(20 * k), (3.0 * index, -3.0 * k), CAR) for k in range(3)] for index in range(100)]
+    tracks, memory = _run([[], *frames], ttl_frames=1)
+    assert len(set(tracks[-1].track_ids.tolist())) == 3
+    assert memory.next_track_id > max(tracks[-1].track_ids.tolist())
+
+
+def test_the_memory_given_is_not_changed() -> None:
+    stage = TrackStage(Settings())
+    _, before = stage(_detections(0, [(0, RED, CAR)]), None)
+    copy = [before.boxes.copy(), before.embeddings.copy(), before.last_seen.copy()]
+    stage(_detections(1, [(5, RED, CAR), (70, BLUE, CAR)]), before)
+    assert (before.boxes == copy[0]).all()
+    assert (before.embeddings == copy[1]).all()
+    assert (before.last_seen == copy[2]).all()
