@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -39,12 +39,18 @@ def _view_to(view: View, device: torch.device) -> View:
     return replace(view, **{field.name: getattr(view, field.name).to(device) for field in fields(view)})
 
 
+class Pictures(Protocol):
+    """Pictures by position."""
+
+    def __getitem__(self, position: int, /) -> PanopticPicture: ...
+
+
 class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
     """Makes the sample of a draw."""
 
     def __init__(
         self,
-        pictures: Sequence[PanopticPicture],
+        pictures: Pictures,
         augmentation: Augmentation,
         thing_ids: tuple[int, ...],
         *,

@@ -246,8 +246,8 @@ def track_loss(
     embeddings (P, E) of the positive regions and memory (sum of n, E), both picture after picture.
     """
     total = embeddings.sum() * 0.0 + memory.sum() * 0.0
-    own = embeddings.split([len(region.matched) for region in regions])
-    seen = memory.split([len(view.boxes) for view in previous])
+    own = torch.split(embeddings, [len(region.matched) for region in regions])
+    seen = torch.split(memory, [len(view.boxes) for view in previous])
     for mine, theirs, region, now, before in zip(own, seen, regions, current, previous, strict=True):
         if not len(mine):
             continue

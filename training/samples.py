@@ -151,7 +151,7 @@ def _moved_objects(scene: _Scene, augmentation: Augmentation, rng: np.random.Gen
     image = _fill_from_the_sides(image, grown.astype(bool))
     classes[hole.astype(bool)] = VOID_CLASS
     instances[hole.astype(bool)] = 0
-    flat = (hole.shape[1], hole.shape[0])
+    flat = (scene.classes.shape[1], scene.classes.shape[0])
     for mask, shift in moves:
         there = cv2.warpAffine(mask, shift, flat, flags=cv2.INTER_NEAREST).astype(bool)
         for target, source in ((image, scene.image), (classes, scene.classes), (instances, scene.instances)):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -58,11 +59,11 @@ class Trainer:
         if (directory / CHECKPOINT).exists():
             self._resume(directory / CHECKPOINT)
 
-    def run(self, source: SampleSource, weights_of_pictures: object, on_step: Callable[[Step], None]) -> None:
+    def run(self, source: SampleSource, picture_weights: np.ndarray, on_step: Callable[[Step], None]) -> None:
         """All remaining steps; checkpoints on the way and at the end."""
         settings = self._settings
         sampler = StepSampler(
-            weights_of_pictures, settings.batch_pictures, self.first_step, settings.steps, settings.seed
+            picture_weights, settings.batch_pictures, self.first_step, settings.steps, settings.seed
         )
         loader = DataLoader(
             source,
@@ -95,7 +96,7 @@ class Trainer:
         if not torch.isfinite(total):
             raise FloatingPointError(f"step {step}: the loss is {total.item()} ({_readable(losses)})")
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        torch.autograd.backward(total)
         nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip_grad_norm)
         self._optimizer.step()
         self._average(step)

@@ -1,0 +1,162 @@
+"""One training, from settings to a weights file: what `run_pipeline.py train` does.
+
+OUTPUT/checkpoint.pt         to resume from; training goes on where it stopped
+OUTPUT/curve.jsonl, .png     losses step by step
+OUTPUT/weights.safetensors   the averaged model, fp16
+OUTPUT/validation.json       PQ and mIoU on the validation split
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from configs.categories import thing_ids
+from configs.errors import SettingsError, WeightsError
+from configs.schema import Settings
+from evaluation.pq import PanopticResult
+from models.vpsnet import VPSNet
+from models.weights import fill_from_torchvision, load_weights, save_weights
+from stages.network import ROOT, architecture_of
+from training.curve import draw_curve
+from training.data.packed import PackedSet, PanopticPicture
+from training.dataset import SampleSource
+from training.samples import Augmentation
+from training.sampling import repeat_factors
+from training.trainer import CURVE, Step, Trainer
+from training.validate import PictureQuality, validate
+
+WEIGHTS = "weights.safetensors"
+VALIDATION = "validation.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainReport:
+    """What a training leaves behind."""
+
+    weights: Path
+    curve: Path
+    quality: PictureQuality
+    pictures: int
+    """Pictures of the validation split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainEvents:
+    """Called as the training goes on."""
+
+    on_start: Callable[[str], None]
+    """With a line on where the weights come from."""
+    on_step: Callable[[Step], None]
+    on_picture: Callable[[], None]
+    """After each picture of the validation."""
+
+
+def train(settings: Settings, data: Path, output: Path, events: TrainEvents) -> TrainReport:
+    """Train on data/train, validate on data/val; resumes when `output` holds a checkpoint.
+
+    `settings.run` must be resolved (device and threads concrete).
+    """
+    options = settings.train
+    torch.set_num_threads(settings.run.threads)
+    torch.manual_seed(options.seed)
+    pictures, held_out = PackedSet(data, "train"), PackedSet(data, "val")
+    network, origin = _initial_network(settings)
+    events.on_start(origin)
+    trainer = Trainer(
+        network.to(settings.run.device),
+        options,
+        output,
+        flow_stride=settings.flow.stride,
+        bf16=settings.model.precision == "bf16",
+    )
+    augmentation = Augmentation(
+        crop_px=options.crop_px, base_height_px=options.base_height_px, scale_range=options.scale_range
+    )
+    source = SampleSource(
+        pictures,
+        augmentation,
+        thing_ids(settings.category_set),
+        with_previous=options.two_frames,
+        flow_stride=settings.flow.stride,
+    )
+    trainer.run(source, repeat_factors(pictures.classes_of(), options.rare_below), events.on_step)
+    save_weights(trainer.averaged, output / WEIGHTS)
+    curve = draw_curve(output / CURVE)
+    quality = evaluate_weights(settings, output / WEIGHTS, held_out, events.on_picture)
+    write_quality(quality, output / VALIDATION)
+    return TrainReport(weights=output / WEIGHTS, curve=curve, quality=quality, pictures=len(held_out))
+
+
+def evaluate_weights(
+    settings: Settings, weights: Path, pictures: Iterable[PanopticPicture], on_picture: Callable[[], None]
+) -> PictureQuality:
+    """PQ and mIoU of a weights file as it lies on the disk, rounding to fp16 included."""
+    # a model trained on single pictures has an untrained neck: it is judged without
+    fuse = settings.model.fuse and settings.train.two_frames
+    model = settings.model.model_copy(update={"fuse": fuse})
+    judged = settings.model_copy(update={"model": model})
+    network = VPSNet(architecture_of(judged))
+    load_weights(network, weights)
+    return validate(network, judged, pictures, on_picture)
+
+
+def write_quality(quality: PictureQuality, path: Path) -> None:
+    """The figures as JSON; a class that does not occur has none."""
+    panoptic, semantic = quality.panoptic, quality.semantic
+    groups = {"all": panoptic.all, "things": panoptic.things, "stuff": panoptic.stuff}
+    document = {
+        "pictures": panoptic.num_pictures,
+        "mean_iou": round(semantic.mean_iou, 4),
+        "pixel_accuracy": round(semantic.pixel_accuracy, 4),
+        "groups": {
+            name: {"pq": round(group.pq, 4), "sq": round(group.sq, 4), "rq": round(group.rq, 4)}
+            for name, group in groups.items()
+            if group.num_classes
+        },
+        "classes": {
+            row.category.name: {
+                "pq": round(row.pq, 4),
+                "sq": round(row.sq, 4),
+                "rq": round(row.rq, 4),
+                "tp": row.tp,
+                "fp": row.fp,
+                "fn": row.fn,
+                "iou": round(iou, 4),
+            }
+            for row, iou in zip(panoptic.per_class, semantic.per_class, strict=True)
+            if row.counts
+        },
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _initial_network(settings: Settings) -> tuple[VPSNet, str]:
+    network, options = VPSNet(architecture_of(settings)), settings.train
+    if options.initial_weights is not None:
+        path = _existing(options.initial_weights, "train.initial_weights")
+        try:
+            load_weights(network, path)
+        except ValueError as error:
+            raise WeightsError(str(error)) from error
+        return network, f"weights of {path}"
+    if options.backbone_weights is not None:
+        path = _existing(options.backbone_weights, "train.backbone_weights")
+        return network, f"{path}: {fill_from_torchvision(network, path).summary()}"
+    return network, "random weights"
+
+
+def _existing(name: str, key: str) -> Path:
+    path = ROOT / name
+    if not path.is_file():
+        raise SettingsError(f"{path}: no such file; set {key} to a file that exists, or to null")
+    return path
+
+
+def headline(result: PanopticResult) -> str:
+    """PQ over all classes, things and stuff in one line."""
+    return f"PQ {result.all.pq:.3f} (things {result.things.pq:.3f}, stuff {result.stuff.pq:.3f})"
