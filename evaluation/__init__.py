@@ -1,0 +1,1 @@
+"""Quality of panoptic segmentations: how prediction and truth are compared. See README.md."""
