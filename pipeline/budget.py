@@ -58,9 +58,7 @@ def between_stages_bytes(size: Size, settings: Settings) -> int:
     """Features, fused features, flow and semantic logits of one frame, when they go between hosts."""
     if settings.run.placement != "split":
         return 0
-    scale = min(
-        settings.input.short_side_px / min(size), settings.input.max_long_side_px / max(size)
-    )
+    scale = min(settings.input.short_side_px / min(size), settings.input.max_long_side_px / max(size))
     pixels = int(size[0] * size[1] * scale * scale)
     pyramid = pixels // 16 * 4 // 3 * settings.model.fpn_channels * 4
     logits = pixels // 16 * len(settings.category_set) * 4

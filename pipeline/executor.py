@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from configs.errors import StageError
 from configs.schema import Settings
-from pipeline.host import Call, StageFactory
+from pipeline.host import Call, StageFactory, Value
 from pipeline.placement import Plan
 
 Ref = Any
-"""A reference to a value that a host makes; only its executor knows what it is."""
+"""A reference to a value that a host makes; only its executor knows what it is. None stands for itself."""
 
 
 class HostDiedError(StageError):
@@ -32,13 +32,13 @@ class Executor(Protocol):
     def put(self, value: object) -> Ref:
         """A reference to a value that many calls take."""
 
-    def submit(self, host: str, call: Call, inputs: Sequence[Ref | None], num_outputs: int) -> tuple[Ref, ...]:
+    def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
         """Queue a call; references to its outputs, the reports as the last one."""
 
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
         """Those that are done, failed ones included, as soon as there is one."""
 
-    def result(self, ref: Ref) -> Any:
+    def result(self, ref: Ref) -> Value:
         """The value; raises what its call raised. For small values."""
 
     def close(self) -> None:

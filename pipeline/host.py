@@ -7,6 +7,7 @@ processes of one machine share.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +16,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from configs.schema import Settings
-from pipeline.graph import DECODE, ENCODE, Before, Link, Node, Now
+from pipeline.graph import ENCODE, Before, Link, Node, Now
 from pipeline.placement import Group
 
 log = logging.getLogger(__name__)
 
 CACHED_STREAMS = 4
 """Streams of which a host keeps the last frame's values; more only cost time."""
+
+Value = Any
+"""What a call takes or makes: a message between stages, or a reference to nothing (None)."""
 
 StageFactory = Callable[[str, Settings], Any]
 """Builds the stage of a name, with its settings."""
@@ -74,28 +78,32 @@ class StageReport:
 class Host(Protocol):
     """What an executor runs: outputs, and the reports of the stages as the last one."""
 
-    def __call__(self, call: Call, inputs: Sequence[Any]) -> tuple[Any, ...]: ...
+    def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]: ...
 
 
 def build_host(
     group: Group | None, settings: Settings, factory: StageFactory, cpu_clock: Callable[[], float]
 ) -> Host:
     """The host of a group, or of the encoder (None). Called in the thread that will run it."""
-    limit_threads(settings, has_model=group is not None and group.name != DECODE)
     if group is None:
         return EncodeHost(settings, factory, cpu_clock)
     return StageHost(group, settings, factory, cpu_clock)
 
 
-def limit_threads(settings: Settings, *, has_model: bool) -> None:
-    """Fix the thread counts: they decide the last bits of convolutions and of OpenCV's flow."""
+def limit_threads(num_threads: int) -> bool:
+    """Fix the thread counts, which decide the last bits of convolutions and of OpenCV's flow.
+
+    torch is not imported for it: True when it was there. Its count is that of the calling thread.
+    """
     import cv2
 
     cv2.setNumThreads(1)
-    if has_model:
-        import torch
+    if "torch" not in sys.modules:
+        return False
+    import torch
 
-        torch.set_num_threads(settings.run.threads)  # the count is a property of the calling thread
+    torch.set_num_threads(num_threads)
+    return True
 
 
 class StageHost:
@@ -107,10 +115,14 @@ class StageHost:
         self._group = group
         self._stages = {node.name: factory(node.name, settings) for node in group.nodes}
         self._cpu_clock = cpu_clock
+        self._num_threads = settings.run.threads
+        self._threads_limited = limit_threads(self._num_threads)
         self._cache: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
 
-    def __call__(self, call: Call, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]:
         assert isinstance(call, FrameCall)
+        if not self._threads_limited:  # torch may have come with the first tensor
+            self._threads_limited = limit_threads(self._num_threads)
         values: dict[Link, Any] = dict(zip(self._group.inputs, inputs, strict=True))
         self._restore(call, values)
         reports = [self._run(node, call, values) for node in self._group.nodes]
@@ -155,13 +167,12 @@ class StageHost:
 class EncodeHost:
     """Writes runs of frames, and joins them."""
 
-    def __init__(
-        self, settings: Settings, factory: StageFactory, cpu_clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, settings: Settings, factory: StageFactory, cpu_clock: Callable[[], float]) -> None:
         self._stage = factory(ENCODE, settings)
+        limit_threads(settings.run.threads)
         self._cpu_clock = cpu_clock
 
-    def __call__(self, call: Call, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]:
         assert not isinstance(call, FrameCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from configs.schema import Settings
 from pipeline.executor import Ref
-from pipeline.host import Call, Host, StageFactory, build_host
+from pipeline.host import Call, Host, StageFactory, Value, build_host
 from pipeline.placement import Plan
 
 
@@ -39,7 +39,7 @@ class InlineExecutor:
     def put(self, value: object) -> Ref:
         return value
 
-    def submit(self, host: str, call: Call, inputs: Sequence[Ref | None], num_outputs: int) -> tuple[Ref, ...]:
+    def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
         outputs: tuple[Future[Any], ...] = tuple(Future() for _ in range(num_outputs))
         complete(outputs, self._hosts[host], call, inputs)
         return outputs
@@ -47,7 +47,7 @@ class InlineExecutor:
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
         return list(refs)
 
-    def result(self, ref: Ref) -> Any:
+    def result(self, ref: Ref) -> Value:
         return ref.result()
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs.schema import Settings
 from pipeline.executor import HostDiedError, Ref
-from pipeline.host import Call, Host, StageFactory, build_host
+from pipeline.host import Call, Host, StageFactory, Value, build_host
 from pipeline.inline import complete
 from pipeline.placement import Plan
 
@@ -38,7 +38,7 @@ class LocalExecutor:
     def put(self, value: object) -> Ref:
         return value
 
-    def submit(self, host: str, call: Call, inputs: Sequence[Ref | None], num_outputs: int) -> tuple[Ref, ...]:
+    def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
         outputs: tuple[Future[Any], ...] = tuple(Future() for _ in range(num_outputs))
         self._threads[host].submit(self._run, host, call, list(inputs), outputs)
         return outputs
@@ -53,7 +53,7 @@ class LocalExecutor:
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
         return list(wait(refs, timeout_s, return_when=FIRST_COMPLETED).done)
 
-    def result(self, ref: Ref) -> Any:
+    def result(self, ref: Ref) -> Value:
         return ref.result()
 
     def close(self) -> None:

@@ -82,9 +82,7 @@ def _group(nodes: Sequence[Node], graph: tuple[Node, ...]) -> Group:
     recompute = tuple(node for node in nodes if any(node in _leading_to(value, nodes) for value in cached))
     carried = [link for link in links if link.value not in made]
     carried += [Before(value) for value in state]
-    carried += [
-        Before(link.value) for node in recompute for link in node.inputs if link.value not in made
-    ]
+    carried += [Before(link.value) for node in recompute for link in node.inputs if link.value not in made]
     wanted = {link.value for node in graph if node not in nodes for link in node.inputs}
     wanted.update(FRAME_RESULTS, DRIVER_READS, state)
     return Group(

@@ -13,14 +13,15 @@ import pickle
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from configs.errors import StageError
 from configs.schema import Settings
 from pipeline.budget import object_store_bytes
 from pipeline.executor import HostDiedError, Ref
 from pipeline.graph import DECODE
-from pipeline.host import Call, Host, StageFactory, build_host
+from pipeline.host import Call, Host, StageFactory, Value, build_host
 from pipeline.placement import Group, Plan, device_of
 from pipeline.wire import from_wire, to_wire
 
@@ -51,13 +52,13 @@ class HostActor:
     def ready(self) -> None:
         """Returns once the stages are built."""
 
-    def call(self, call: Call, *inputs: Any) -> tuple[Any, ...]:
+    def call(self, call: Call, *inputs: Value) -> Value:
         """Run one call; its outputs are separate objects in the store."""
         try:
-            if not self._has_tensors:
-                return self._host(call, inputs)
-            values = [from_wire(value, self._device) for value in inputs]
-            return tuple(to_wire(output) for output in self._host(call, values))
+            if self._has_tensors:
+                inputs = tuple(from_wire(value, self._device) for value in inputs)
+            outputs = tuple(to_wire(output) for output in self._host(call, inputs))
+            return outputs if len(outputs) > 1 else outputs[0]  # Ray's way of one return value
         except Exception as error:
             raise portable(error) from None
 
@@ -102,7 +103,7 @@ class RayExecutor:
     def put(self, value: object) -> Ref:
         return self._ray.put(value)
 
-    def submit(self, host: str, call: Call, inputs: Sequence[Ref | None], num_outputs: int) -> tuple[Ref, ...]:
+    def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
         refs = self._actors[host].call.options(num_returns=num_outputs).remote(call, *inputs)
         return tuple(refs) if num_outputs > 1 else (refs,)
 
@@ -111,10 +112,10 @@ class RayExecutor:
         ready, _ = self._ray.wait(unique, num_returns=1, timeout=timeout_s, fetch_local=False)
         return list(ready)
 
-    def result(self, ref: Ref) -> Any:
+    def result(self, ref: Ref) -> Value:
         return self._get(ref, "")
 
-    def _get(self, ref: Ref, host: str) -> Any:
+    def _get(self, ref: Ref, host: str) -> Value:
         try:
             return self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
@@ -128,7 +129,7 @@ class RayExecutor:
         self._ray.shutdown()
 
 
-def _start_ray(settings: Settings) -> Any:
+def _start_ray(settings: Settings) -> ModuleType:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray

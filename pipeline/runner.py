@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.schema import Settings
 from pipeline.budget import Limits, fit
 from pipeline.executor import Executor, open_executor
-from pipeline.host import StageFactory
+from pipeline.host import EncodeHost, StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, write_run_json
@@ -71,6 +72,7 @@ def run(
         context = RunContext(
             plan=plan,
             settings=settings,
+            factory=factory,
             executor=executor,
             start_up_s=time.monotonic() - started_s,
             on_progress=on_progress or (lambda progress: None),
@@ -91,6 +93,7 @@ class RunContext:
 
     plan: Plan
     settings: Settings
+    factory: StageFactory
     executor: Executor
     start_up_s: float
     on_progress: OnProgress
@@ -112,6 +115,7 @@ def _run_stream(
         limits=limits,
         executor=context.executor,
         interrupt=interrupt,
+        spare_encoder=partial(EncodeHost, context.settings, context.factory, time.process_time),
         on_frame=on_frame,
     )
     stopped = False

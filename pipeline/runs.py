@@ -24,12 +24,11 @@ class Run:
 class RunWriter:
     """The encoder's side of one stream. Runs are chained: after one that failed, none is written."""
 
-    def __init__(
-        self, executor: Executor, source: Ref, stream: str, output: str, run_frames: int
-    ) -> None:
+    def __init__(self, executor: Executor, source: Ref, stream: str, output: str, run_frames: int) -> None:
         self._executor, self._source = executor, source
         self._stream, self._output = stream, output
         self._run_frames = run_frames
+        self.finish_call = FinishCall(stream=stream, output=output)
         self._gathered: list[tuple[Ref, Ref]] = []
         """(frame, panoptic) of frames that wait for their run to fill."""
         self._runs: deque[Run] = deque()
@@ -83,8 +82,7 @@ class RunWriter:
 
     def finish(self, poll_s: float) -> None:
         """Join all runs that were written into the stream's results."""
-        call = FinishCall(stream=self._stream, output=self._output)
-        (done,) = self._executor.submit(ENCODE, call, [self._source], 1)
+        (done,) = self._executor.submit(ENCODE, self.finish_call, [self._source], 1)
         while not self._executor.wait([done], poll_s):
             pass
         self._executor.result(done)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE, FRAME_RESULTS, SOURCE, Before
-from pipeline.host import FrameCall, StageReport
+from pipeline.host import FrameCall, Host, StageReport
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Group, Plan
 from pipeline.runs import RunWriter
@@ -63,12 +63,15 @@ class StreamDriver:
         limits: Limits,
         executor: Executor,
         interrupt: Interrupt,
+        spare_encoder: Callable[[], Host],
         on_frame: Callable[[int], None],
     ) -> None:
+        """`spare_encoder` makes a host in this process that joins the runs if the encoder has died."""
         self._stream = source.name
         self._decode, *self._groups = plan.groups
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
-        self._on_frame = on_frame
+        self._spare_encoder, self._on_frame = spare_encoder, on_frame
+        self._plain_source = source
         self._source = executor.put(source)
         self._writer = RunWriter(executor, self._source, self._stream, str(output), limits.run_frames)
         self._decoding: dict[str, Ref] | None = None
@@ -105,7 +108,10 @@ class StreamDriver:
     def finish(self) -> None:
         """Join the runs that were written into the stream's results."""
         try:
-            self._writer.finish(POLL_S)
+            try:
+                self._writer.finish(POLL_S)
+            except HostDiedError:  # what it had written is on disk, and joining it needs no more than that
+                self._spare_encoder()(self._writer.finish_call, [self._plain_source])
         except Exception as error:
             self._fail(error, ENCODE, self.num_written)
 
@@ -156,9 +162,7 @@ class StreamDriver:
             values.update(self._submit(group, values))
             reports.append((group.name, values.pop(_reports(group))))
         results = tuple(values[name] for name in FRAME_RESULTS)
-        self._in_flight.append(
-            FrameInFlight(index=self._next_index, results=results, reports=tuple(reports))
-        )
+        self._in_flight.append(FrameInFlight(index=self._next_index, results=results, reports=tuple(reports)))
         self._past = {name: values[name] for name in self._needed_later() if name in values}
         self._next_index += 1
 

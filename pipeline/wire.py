@@ -10,10 +10,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pipeline.host import Value
 
 if TYPE_CHECKING:
     import torch
@@ -36,18 +39,18 @@ class WireTensor:
         return tuple(self.array.shape[self.order.index(dim)] for dim in range(len(self.order)))
 
 
-def to_wire(value: Any) -> Any:
+def to_wire(value: Value) -> Value:
     """The same message with every tensor replaced."""
     torch = sys.modules.get("torch")
     return value if torch is None else _replace(value, torch.Tensor, _pack)
 
 
-def from_wire(value: Any, device: str) -> Any:
+def from_wire(value: Value, device: str) -> Value:
     """The same message with every tensor back, on `device`. What arrives is read-only."""
     return _replace(value, WireTensor, lambda tensor: _unpack(tensor, device))
 
 
-def _replace(value: Any, kind: type, convert: Any) -> Any:
+def _replace(value: Value, kind: type, convert: Callable[[Value], Value]) -> Value:
     if isinstance(value, kind):
         return convert(value)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
@@ -67,7 +70,8 @@ def _replace(value: Any, kind: type, convert: Any) -> Any:
 def _pack(tensor: torch.Tensor) -> WireTensor:
     import torch
 
-    order = tuple(sorted(range(tensor.dim()), key=lambda dim: -tensor.stride(dim)))
+    strides = tensor.stride()
+    order = tuple(sorted(range(len(strides)), key=lambda dim: -strides[dim]))
     dense = tensor.detach().cpu().permute(order).contiguous()
     if dense.dtype == torch.bfloat16:
         dense = dense.view(torch.int16)

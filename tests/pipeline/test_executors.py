@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from configs.errors import StageError
+from pipeline.budget import Limits
+from pipeline.executor import HostDiedError
+from pipeline.interrupt import Interrupt
+from tests.pipeline.driving import drive
+from tests.pipeline.toy import (
+    FIRST_RESULTS,
+    ExecutorName,
+    Fault,
+    Placement,
+    ToySource,
+    make_factory,
+    read_results,
+)
+
+IN_PROCESS: tuple[ExecutorName, ...] = ("inline", "local")
+EVERYWHERE = ("inline", "local", pytest.param("ray", marks=pytest.mark.slow))
+GOLDEN = list(enumerate(FIRST_RESULTS))
+
+
+@pytest.mark.parametrize("placement", ["split", "fused"])
+@pytest.mark.parametrize("executor", ["inline", "local", "ray"])
+def test_every_executor_and_placement_gives_the_same_results(
+    tmp_path: Path, executor: ExecutorName, placement: Placement
+) -> None:
+    driver = drive(tmp_path, executor, placement)
+    assert driver.error is None
+    assert read_results(tmp_path) == GOLDEN
+    assert driver.num_written == 5
+
+
+@pytest.mark.parametrize("executor", IN_PROCESS)
+@pytest.mark.parametrize("window", [1, 2, 8])
+@pytest.mark.parametrize("run_frames", [1, 3, 5, 9])
+def test_window_and_run_length_do_not_change_the_results(
+    tmp_path: Path, executor: ExecutorName, window: int, run_frames: int
+) -> None:
+    drive(tmp_path, executor, "split", limits=Limits(window_frames=window, run_frames=run_frames))
+    assert read_results(tmp_path) == GOLDEN
+
+
+@pytest.mark.parametrize("executor", IN_PROCESS)
+def test_a_source_without_a_frame_ends_with_no_results(tmp_path: Path, executor: ExecutorName) -> None:
+    driver = drive(tmp_path, executor, source=ToySource(num_frames=0))
+    assert (driver.num_done, driver.num_written, driver.error) == (0, 0, None)
+    assert read_results(tmp_path) == []
+
+
+@pytest.mark.parametrize("executor", EVERYWHERE)
+def test_frames_before_a_failing_one_are_written(tmp_path: Path, executor: ExecutorName) -> None:
+    factory = make_factory(Fault(stage="detect", index=3))
+    driver = drive(tmp_path, executor, "split", factory=factory)
+    assert isinstance(driver.error, ValueError)
+    assert str(driver.error) == "boom at 3"
+    assert driver.error.__notes__ == ["stage detect, stream toy, frame 3"]
+    assert read_results(tmp_path) == GOLDEN[:3]
+
+
+@pytest.mark.parametrize("executor", IN_PROCESS)
+def test_frames_before_a_failing_decode_are_written(tmp_path: Path, executor: ExecutorName) -> None:
+    driver = drive(tmp_path, executor, factory=make_factory(Fault(stage="decode", index=2)))
+    assert driver.error is not None
+    assert driver.error.__notes__ == ["stage decode, stream toy, frame 2"]
+    assert read_results(tmp_path) == GOLDEN[:2]
+
+
+@pytest.mark.parametrize("executor", IN_PROCESS)
+def test_after_a_failing_encode_nothing_later_is_written(tmp_path: Path, executor: ExecutorName) -> None:
+    driver = drive(tmp_path, executor, factory=make_factory(Fault(stage="encode", index=2)))
+    assert driver.error is not None
+    assert driver.error.__notes__ == ["stage encode, stream toy, frames 2 to 3"]
+    assert read_results(tmp_path) == GOLDEN[:2]
+    assert driver.num_written == 2
+
+
+@pytest.mark.slow
+def test_an_error_that_cannot_be_pickled_arrives_with_its_text(tmp_path: Path) -> None:
+    fault = Fault(stage="track", index=1, kind="raise unpicklable")
+    driver = drive(tmp_path, "ray", factory=make_factory(fault))
+    assert isinstance(driver.error, StageError)
+    assert "UnpicklableError" in str(driver.error)
+    assert driver.error.__notes__ == ["stage track, stream toy, frame 1"]
+    assert read_results(tmp_path) == GOLDEN[:1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["flow", "encode"])
+def test_a_dead_actor_ends_the_run_within_ten_seconds_and_is_named(tmp_path: Path, stage: str) -> None:
+    fault = Fault(stage=stage, index=2, kind="die")
+    started_s: list[float] = []
+    driver = drive(
+        tmp_path,
+        "ray",
+        "split",
+        factory=make_factory(fault),
+        on_frame=lambda num_done: started_s.append(time.monotonic()),
+    )
+    assert time.monotonic() - started_s[0] < 10
+    assert isinstance(driver.error, HostDiedError)
+    assert driver.error.__notes__ == [f"stage {stage}, stream toy, frame 2"]
+    assert read_results(tmp_path) == GOLDEN[:2]
+
+
+@pytest.mark.parametrize("executor", EVERYWHERE)
+def test_a_requested_stop_finishes_the_frames_in_flight(tmp_path: Path, executor: ExecutorName) -> None:
+    interrupt = Interrupt()
+
+    def stop_at_five(num_done: int) -> None:
+        interrupt.requested = num_done >= 5
+
+    source = ToySource(num_frames=1000)
+    driver = drive(tmp_path, executor, source=source, interrupt=interrupt, on_frame=stop_at_five)
+    assert driver.error is None
+    assert 5 <= driver.num_written <= 8  # at most the window of 3 beyond
+    assert read_results(tmp_path)[:5] == GOLDEN
+
+
+@pytest.mark.parametrize("executor", IN_PROCESS)
+def test_no_more_frames_are_decoded_than_window_and_runs_allow(
+    tmp_path: Path, executor: ExecutorName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.pipeline import toy
+
+    decoded: list[int] = []
+    original = toy.decode
+    monkeypatch.setattr(toy, "decode", lambda *inputs: (decoded.append(1), original(*inputs))[1])
+    ahead: list[int] = []
+    drive(
+        tmp_path,
+        executor,
+        source=ToySource(num_frames=30),
+        factory=make_factory(delay_s=0.002),
+        limits=Limits(window_frames=2, run_frames=2),
+        on_frame=lambda num_done: ahead.append(len(decoded) - num_done),
+    )
+    assert max(ahead) <= 2
+
+
+@pytest.mark.parametrize("executor", EVERYWHERE)
+def test_statistics_cover_every_stage_and_its_wait(tmp_path: Path, executor: ExecutorName) -> None:
+    summary = drive(tmp_path, executor).statistics.summary()
+    stages = {"decode", "features", "flow", "fuse", "detect", "track", "panoptic", "encode", "draw"}
+    assert set(summary) == stages
+    assert set(summary["fuse"]) == {"wall", "cpu", "wait"}
+
+
+@pytest.mark.slow
+def test_ray_keeps_few_pictures_in_its_store_while_many_pass(tmp_path: Path) -> None:
+    import ray
+
+    used: list[float] = []
+
+    def look(num_done: int) -> None:
+        if num_done % 20 == 0:
+            available = ray.available_resources().get("object_store_memory", 0.0)
+            used.append(ray.cluster_resources()["object_store_memory"] - available)
+
+    source = ToySource(num_frames=100, size=(500, 1000))  # 1.5 MB a picture, 150 MB in all
+    drive(tmp_path, "ray", source=source, on_frame=look)
+    assert len(used) == 5
+    assert max(used) < 40_000_000  # window 3 and three runs of 2: 9 pictures, 14 MB
+
+
+@pytest.mark.slow
+def test_two_drivers_in_one_process_do_not_share_the_first_ones_ray(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        output = tmp_path / name
+        output.mkdir()
+        drive(output, "ray", source=ToySource(num_frames=2))
+        assert read_results(output) == GOLDEN[:2]

@@ -1,0 +1,171 @@
+"""Small real stages whose values can be followed by hand: integers in numpy arrays.
+
+For frame t (from 0) the picture is full of t + 1, and
+    features = picture
+    flow     = picture - previous picture (0 for the first)
+    fused    = features + 10 * previous features + 100 * flow
+    tracks   = detections + memory, where memory is the sum of the detections before
+so frame 0 gives 1, frame 1 gives 1 + (2 + 10 + 100) = 113, frame 2 gives 113 + (3 + 20 + 100) = 236.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from configs.schema import RunSettings, Settings
+from pipeline.host import StageFactory
+from stages.messages import Cursor, Frame, Panoptic
+
+Placement = Literal["auto", "split", "fused"]
+ExecutorName = Literal["inline", "local", "ray"]
+
+FIRST_RESULTS = (1, 113, 236, 370, 515)
+"""Value of the panoptic map of frames 0 to 4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToySource:
+    """A stream of `num_frames` pictures."""
+
+    name: str = "toy"
+    num_frames: int = 5
+    size: tuple[int, int] = (2, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What goes wrong at one frame of one stage."""
+
+    stage: str
+    index: int
+    kind: Literal["raise", "raise unpicklable", "die"] = "raise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToyRun:
+    """The runs that an encoder wrote."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"draw": 0.25})
+
+
+class UnpicklableError(RuntimeError):
+    """Takes two arguments, so that it cannot be made again from one."""
+
+    def __init__(self, what: str, lock: object) -> None:
+        super().__init__(what, lock)
+
+
+def make_factory(fault: Fault | None = None, delay_s: float = 0.0) -> StageFactory:
+    """Builds toy stages, one of which may go wrong; each model stage takes `delay_s`."""
+    return partial(_build, fault=fault, delay_s=delay_s)
+
+
+def make_settings(executor: ExecutorName = "inline", placement: Placement = "fused") -> Settings:
+    """Settings as after `resolve`."""
+    return Settings(run=RunSettings(executor=executor, placement=placement, device="cpu", threads=1))
+
+
+def _build(name: str, settings: Settings, *, fault: Fault | None, delay_s: float) -> object:
+    mine = fault if fault is not None and fault.stage == name else None
+    if name == "encode":
+        return ToyEncode(mine)
+    return ToyStage(name, mine, delay_s)
+
+
+def _go_wrong(fault: Fault) -> None:
+    if fault.kind == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault.kind == "raise unpicklable":
+        raise UnpicklableError("boom", lambda: None)
+    raise ValueError(f"boom at {fault.index}")
+
+
+class ToyStage:
+    """One of the stages of a frame; counts its calls."""
+
+    def __init__(self, name: str, fault: Fault | None, delay_s: float) -> None:
+        self._function = globals()[name]
+        self._fault, self._delay_s = fault, delay_s if name != "decode" else 0.0
+        self.num_calls = 0
+
+    def __call__(self, *inputs: Any) -> Any:  # noqa: ANN401
+        time.sleep(self._delay_s)
+        if self._fault is not None and self._fault.index == self.num_calls:
+            _go_wrong(self._fault)
+        self.num_calls += 1
+        return self._function(*inputs)
+
+
+def decode(source: ToySource, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
+    index = 0 if cursor is None else cursor.index + 1
+    if index == source.num_frames:
+        return None, Cursor(index=index - 1, source_index=index - 1, pts=index - 1, ended=True)
+    image = np.full((*source.size, 3), (index + 1) % 256, dtype=np.uint8)
+    frame = Frame(index=index, pts=index, time_base=Fraction(1, 25), duration=1, image=image)
+    return frame, Cursor(index=index, source_index=index, pts=index)
+
+
+def features(frame: Frame) -> np.ndarray:
+    return frame.image[0, 0, :1].astype(np.int64)
+
+
+def flow(frame: Frame, previous: Frame | None) -> np.ndarray | None:
+    return None if previous is None else features(frame) - features(previous)
+
+
+def fuse(current: np.ndarray, previous: np.ndarray | None, moved: np.ndarray | None) -> np.ndarray:
+    if previous is None or moved is None:
+        return current
+    return current + 10 * previous + 100 * moved
+
+
+def detect(fused: np.ndarray) -> np.ndarray:
+    return fused
+
+
+def track(detections: np.ndarray, memory: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    total = detections if memory is None else detections + memory
+    return total, total
+
+
+def panoptic(detections: np.ndarray, tracks: np.ndarray) -> Panoptic:
+    label_map = np.full((2, 3), tracks[0] % 65536, dtype=np.uint16)
+    return Panoptic(index=0, label_map=label_map, segments=())
+
+
+class ToyEncode:
+    """Writes a line per frame, a file per run, and joins the files."""
+
+    def __init__(self, fault: Fault | None) -> None:
+        self._fault = fault
+
+    def __call__(
+        self, source: ToySource, output: str, frames: Sequence[Frame], panoptics: Sequence[Panoptic]
+    ) -> ToyRun:
+        first = frames[0].index
+        if self._fault is not None and self._fault.index in range(first, first + len(frames)):
+            _go_wrong(self._fault)
+        pairs = zip(frames, panoptics, strict=True)
+        lines = [f"{frame.index} {int(result.label_map[0, 0])}\n" for frame, result in pairs]
+        Path(output, f"part-{first:06d}.txt").write_text("".join(lines))
+        return ToyRun()
+
+    def finish(self, source: ToySource, output: str) -> None:
+        parts = sorted(Path(output).glob("part-*.txt"))
+        Path(output, "result.txt").write_text("".join(part.read_text() for part in parts))
+
+
+def read_results(output: Path) -> list[tuple[int, int]]:
+    """(frame, value) of everything that was encoded."""
+    lines = (output / "result.txt").read_text().splitlines()
+    return [(int(index), int(value)) for index, value in (line.split() for line in lines)]
