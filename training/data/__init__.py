@@ -1,0 +1,1 @@
+"""Labelled pictures for training: the packed format, the street set's converter, generated clips."""
