@@ -47,8 +47,10 @@ def test_an_object_keeps_its_class_for_the_whole_clip() -> None:
 
 def test_an_object_moves_by_at_most_its_speed() -> None:
     shape = ClipShape(num_frames=2, min_objects=1, max_objects=1, max_speed_px=3.0)
-    for seed in range(20):
-        before, after = generate_clip(seed, shape)
+    clips = [generate_clip(seed, shape) for seed in range(30)]
+    shown = [clip for clip in clips if all(map(numbers, clip))]
+    assert len(shown) >= 15
+    for before, after in shown:
         rows, columns = np.nonzero(before.instance_map)
         rows_after, columns_after = np.nonzero(after.instance_map)
         assert abs(int(columns.max()) - int(columns_after.max())) <= 3

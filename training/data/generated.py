@@ -95,12 +95,16 @@ def _make_actor(
     height, width = (base, base * 1.7) if is_car else (base * 1.6, base * 0.75)
     height, width = max(4, round(height)), max(4, round(width))
     bottom = shape.height_px * (0.55 + 0.4 * nearness)
+    left = rng.uniform(-1.2 * width, shape.width_px + 0.2 * width)
+    speed = rng.uniform(-1.0, 1.0) * shape.max_speed_px
+    if not 0 <= left + width / 2 <= shape.width_px:
+        speed = float(np.copysign(speed, -left))  # what starts outside comes in
     return _Actor(
         category=CAR if is_car else PERSON,
         texture=_texture(height, width, colour, rng, is_car=is_car),
         shape=_silhouette(height, width, is_car=is_car),
-        start=(rng.uniform(-0.9 * width, shape.width_px - 0.1 * width), bottom - height),
-        speed=(rng.uniform(-1.0, 1.0) * shape.max_speed_px, rng.uniform(-0.4, 0.4)),
+        start=(left, bottom - height),
+        speed=(speed, rng.uniform(-0.4, 0.4)),
     )
 
 
