@@ -1,0 +1,273 @@
+"""Reading a video: its pictures in the order of presentation, with times that always increase.
+
+A place in a video is found again in one of two ways that give the same pictures. Quick: seek to a
+keyframe before it and decode up to the picture with that very time. Certain: decode from the start
+of the stretch and count. The quick way needs every time up to there to be sound, so it is checked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+
+from configs.errors import SourceError
+
+if TYPE_CHECKING:
+    from stages.messages import Cursor
+    from stages.source import Source
+
+DECODER_THREADS = min(4, os.cpu_count() or 1)
+READ_FAILURES_MAX = 16
+"""Reads that may fail one after the other before the rest of a file is given up."""
+SEEK_BACK_S = (0, 10)
+"""How far before the wanted time a seek is tried; then the file is read from its start."""
+JUMP_S = 1
+"""A time that lies further back than this begins a new count; one that lies less far back is a slip."""
+DEFAULT_RATE = Fraction(25)
+CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """One decoded picture, not converted yet."""
+
+    pts: int
+    """Presentation time in the stream's time base, larger than that of the picture before."""
+    duration: int
+    """In the stream's time base, at least 1."""
+    frame: VideoFrame
+
+
+def open_video(path: str) -> tuple[InputContainer, VideoStream]:
+    """The container and its first video track; SourceError names what is wrong with the file."""
+    try:
+        container = av.open(path, metadata_errors="replace")
+    except FFmpegError as error:
+        raise SourceError(_why_unreadable(path, error)) from None
+    tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not tracks or tracks[0].time_base is None:
+        container.close()
+        raise SourceError(f"{path}: has no video track; name a file that has one")
+    if tracks[0].codec_context is None:
+        container.close()
+        raise SourceError(f"{path}: its video codec cannot be decoded here; convert it to H.264")
+    tracks[0].thread_type = "AUTO"
+    tracks[0].codec_context.thread_count = DECODER_THREADS
+    return container, tracks[0]
+
+
+class VideoReader:
+    """The stretch of one video that a source asks for, from its first picture on."""
+
+    container: InputContainer
+    stream: VideoStream
+    corrupt_packets: int
+    """Packets that could not be read or decoded so far."""
+    _frames: Generator[VideoFrame]
+    """What comes from the decoder."""
+    _ahead: VideoFrame | None
+    """The next frame, where finding it meant decoding it."""
+
+    def __init__(self, source: Source) -> None:
+        self._path = source.paths[0]
+        self._reopen()
+        time_base = self.stream.time_base
+        assert time_base is not None
+        self.time_base: Fraction = time_base
+        context = self.stream.codec_context
+        self._width, self._height = context.width, context.height
+        self._origin = self.stream.start_time or 0
+        self._start = self._origin + math.ceil(Fraction(str(source.start_s)) / time_base)
+        self._end: int | None = None
+        if source.end_s is not None:
+            self._end = self._origin + math.ceil(Fraction(str(source.end_s)) / time_base)
+        self._step = max(1, round(1 / (self.stream.average_rate or DEFAULT_RATE) / time_base))
+        self.num_read = 0
+        """Pictures of the stretch read so far."""
+        self._last: int | None = None
+        """Time of the last picture that was read."""
+        self._shift = 0
+        """What is added to the file's times since they jumped back."""
+        self._go_to_start()
+
+    def read(self) -> Picture | None:
+        """The next picture of the stretch; None at its end."""
+        frame = self._ahead or next(self._frames, None)
+        self._ahead = None
+        if frame is None:
+            return None
+        duration = frame.duration or self._step
+        pts = self._increasing(frame.pts if frame.pts is not None else frame.dts)
+        if self._end is not None and pts >= self._end:
+            return None
+        self._last = pts
+        self.num_read += 1
+        return Picture(pts=pts, duration=duration, frame=frame)
+
+    def go_behind(self, cursor: Cursor) -> None:
+        """Make the picture after that of the cursor the next one."""
+        assert cursor.pts is not None
+        if cursor.corrupt_packets == 0 and has_sound_times(self._path, cursor.pts):
+            found = self._seek_frame(cursor.pts)
+            if found is not None and found.pts == cursor.pts:
+                self._ahead, self._last, self.num_read = None, cursor.pts, cursor.source_index + 1
+                return
+        self._reopen()
+        self._last, self._shift, self.num_read = None, 0, 0
+        self._go_to_start()
+        while self.num_read <= cursor.source_index and self.read():
+            pass
+
+    def rgb(self, frame: VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8, upright; by the picture's own matrix and range, BT.601 where it names none."""
+        converted = frame.reformat(
+            width=self._width, height=self._height, format="rgb24", interpolation=CONVERSION, threads=1
+        )
+        image = converted.to_ndarray()
+        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._frames.close()
+        self.container.close()
+
+    # finding a place
+
+    def _reopen(self) -> None:
+        self.container, self.stream = open_video(self._path)
+        self.corrupt_packets = 0
+        self._frames, self._ahead = self._decoded(), None
+
+    def _go_to_start(self) -> None:
+        """Make the first picture of the stretch the next one."""
+        if self._start <= self._origin:
+            return
+        self._ahead = self._seek_frame(self._start)
+        if self._ahead is None:
+            self._reopen()
+            self._ahead = self._first_from(self._start)
+
+    def _seek_frame(self, pts: int) -> VideoFrame | None:
+        """The first frame at or after that time, from a keyframe before it; None if that finds none."""
+        for back_s in SEEK_BACK_S:
+            try:
+                self.container.seek(pts - round(back_s / self.time_base), stream=self.stream)
+            except FFmpegError:
+                continue
+            self._frames.close()
+            self._frames, self.corrupt_packets = self._decoded(), 0
+            # what stands before the keyframe may refer to pictures that the seek has jumped over
+            keyframe = next((frame for frame in self._frames if frame.key_frame), None)
+            if keyframe is not None and keyframe.pts is not None and keyframe.pts <= pts:
+                return keyframe if keyframe.pts == pts else self._first_from(pts)
+        return None
+
+    def _first_from(self, pts: int) -> VideoFrame | None:
+        for frame in self._frames:
+            if frame.pts is not None and frame.pts >= pts:
+                return frame
+        return None
+
+    # decoding
+
+    def _decoded(self) -> Generator[VideoFrame]:
+        failures = 0
+        while failures < READ_FAILURES_MAX:
+            try:
+                for packet in self.container.demux(self.stream):
+                    failures = 0
+                    yield from self._decode(packet)
+                return
+            except FFmpegError:
+                self.corrupt_packets += failures == 0
+                failures += 1
+        yield from self._decode(None)
+
+    def _decode(self, packet: av.Packet[VideoStream] | None) -> list[VideoFrame]:
+        try:  # marked as corrupt or not: transport streams mark packets that decode well
+            return self.stream.decode(packet)
+        except FFmpegError:
+            self.corrupt_packets += 1
+            return []
+
+    def _increasing(self, pts: int | None) -> int:
+        """The time of a picture, moved behind that of the one before where the file's time is not."""
+        last = self._last
+        if last is None:
+            return pts if pts is not None else self._origin
+        if pts is None:
+            return last + self._step
+        pts += self._shift
+        if pts > last:
+            return pts
+        if (last - pts) * self.time_base < JUMP_S:
+            return last + 1
+        self._shift += last + self._step - pts
+        return last + self._step
+
+
+def has_sound_times(path: str, until: int) -> bool:
+    """Whether every packet up to that time has one, none twice, and keyframes never go back."""
+    container, stream = open_video(path)
+    seen: set[int] = set()
+    last_key: int | None = None
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            if packet.pts is None or packet.pts in seen:
+                return False
+            seen.add(packet.pts)
+            if not packet.is_keyframe:
+                continue
+            if last_key is not None and packet.pts <= last_key:
+                return False
+            last_key = packet.pts
+            if last_key > until:
+                return True
+    except FFmpegError:
+        pass  # the file ends early: what is left is sound
+    finally:
+        container.close()
+    return True
+
+
+def _why_unreadable(path: str, error: FFmpegError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: no such file; check the path"
+    if isinstance(error, PermissionError):
+        return f"{path}: may not be read; check its permissions"
+    if _lacks_index(Path(path)):
+        return (
+            f"{path}: its index (moov) is missing, so no picture can be found in it; "
+            "the copy or recording was cut off: copy the file again"
+        )
+    return f"{path}: is not a video that can be read ({error.strerror}); check the file, or convert it"
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether this is an MP4 or QuickTime file of which the index is missing."""
+    names: list[bytes] = []
+    with path.open("rb") as file:
+        while len(header := file.read(8)) == 8:
+            names.append(header[4:])
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(file.read(8), "big") - 8
+            if length < 8 or names[0] not in (b"ftyp", b"mdat", b"wide"):
+                break
+            file.seek(length - 8, os.SEEK_CUR)
+    return bool(names) and names[0] in (b"ftyp", b"mdat", b"wide") and b"moov" not in names
