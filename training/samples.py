@@ -50,6 +50,8 @@ class Augmentation:
     scale_range: tuple[float, float]
     shift_px: float = 24.0
     """Largest displacement of the second view's corners."""
+    zoom: float = 0.04
+    """Largest relative zoom of the second view."""
     move_fraction: float = 0.35
     """Largest displacement of an object, in units of its own width."""
 
@@ -125,7 +127,7 @@ def _small_homography(augmentation: Augmentation, rng: np.random.Generator) -> n
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     centre = np.array([width / 2, height / 2])
     shift = rng.uniform(-0.5, 0.5, 2) * augmentation.shift_px
-    zoom = 1.0 + rng.uniform(-0.04, 0.04)
+    zoom = 1.0 + rng.uniform(-augmentation.zoom, augmentation.zoom)
     moved = centre + (corners - centre) * zoom + shift
     moved += rng.uniform(-0.25, 0.25, (4, 2)) * augmentation.shift_px
     return cv2.getPerspectiveTransform(corners.astype(np.float32), moved.astype(np.float32))
