@@ -42,9 +42,8 @@ def test_semantic_loss_of_a_sure_and_right_answer_is_zero_and_void_does_not_coun
 
 
 def test_semantic_loss_of_no_opinion_is_the_log_of_the_number_of_classes() -> None:
-    assert semantic_loss(torch.zeros(1, 3, 4, 4), _view([], []).semantic[None]).item() == pytest.approx(
-        math.log(3)
-    )
+    loss = semantic_loss(torch.zeros(1, 3, 4, 4), _view([], []).semantic[None])
+    assert loss.item() == pytest.approx(math.log(3))
 
 
 def test_the_panoptic_target_numbers_objects_after_the_stuff() -> None:
