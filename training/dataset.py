@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from training.data.packed import PanopticPicture
 
 from models.flow import DenseInverseSearch
+from training.data.packed import PanopticPicture
 from training.samples import Augmentation, View, make_view_pair
 from training.sampling import Draw
 

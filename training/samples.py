@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+
 from training.data.packed import PanopticPicture
 
 VOID_CLASS = 255
