@@ -109,7 +109,8 @@ def _medians(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def stages_alone_s(inline: dict[str, Any]) -> float:
     """CPU seconds per frame of all stages in the inline executor; the encoder's parts are inside it."""
-    return sum(values["cpu"] for stage, values in inline["stages"].items() if stage not in PARTS) / 1000
+    milliseconds: list[float] = [v["cpu"] for stage, v in inline["stages"].items() if stage not in PARTS]
+    return sum(milliseconds) / 1000
 
 
 def _executor_table(figures: dict[str, Any]) -> str:

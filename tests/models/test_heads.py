@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from models.heads import MaskHead, ProposalHead, TrackHead
 from models.semantic import DeformableConv, SemanticHead
 
 REFERENCE = torch.tensor([[0.0, 0.0, 10.0, 20.0]])
-SELECT = {"score_threshold": 0.6, "nms_iou": 0.5, "max_objects": 100}
+select = partial(select_objects, score_threshold=0.6, nms_iou=0.5, max_objects=100)
 
 
 def test_codes_of_a_box_shifted_by_a_tenth_of_its_width_and_twice_as_high() -> None:
@@ -30,7 +32,7 @@ def _logits(*rows: tuple[float, float, float]) -> torch.Tensor:
 def test_of_two_objects_in_one_place_the_better_stays_whatever_its_class() -> None:
     proposals = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 11], [30, 30, 40, 40]])
     logits = _logits((0.1, 0.7, 0.2), (0.1, 0.1, 0.8), (0.2, 0.75, 0.05))
-    boxes, scores, labels = select_objects(logits, torch.zeros(3, 12), proposals, (50, 50), **SELECT)
+    boxes, scores, labels = select(logits, torch.zeros(3, 12), proposals, (50, 50))
     assert labels.tolist() == [2, 1]
     assert scores.tolist() == pytest.approx([0.8, 0.75])
     assert boxes[1].tolist() == [30.0, 30.0, 40.0, 40.0]
@@ -38,15 +40,13 @@ def test_of_two_objects_in_one_place_the_better_stays_whatever_its_class() -> No
 
 def test_boxes_end_at_the_border_of_the_picture() -> None:
     proposals = torch.tensor([[-5.0, 10, 70, 20]])
-    boxes, _, _ = select_objects(_logits((0.1, 0.8, 0.1)), torch.zeros(1, 12), proposals, (50, 60), **SELECT)
+    boxes, _, _ = select(_logits((0.1, 0.8, 0.1)), torch.zeros(1, 12), proposals, (50, 60))
     assert boxes.tolist() == [[0.0, 10.0, 60.0, 20.0]]
 
 
 def test_no_object_above_the_threshold() -> None:
     proposals = torch.tensor([[0.0, 0, 10, 10]])
-    boxes, scores, labels = select_objects(
-        _logits((0.5, 0.3, 0.2)), torch.zeros(1, 12), proposals, (50, 50), **SELECT
-    )
+    boxes, scores, labels = select(_logits((0.5, 0.3, 0.2)), torch.zeros(1, 12), proposals, (50, 50))
     assert (boxes.shape, scores.shape, labels.shape) == ((0, 4), (0,), (0,))
 
 
