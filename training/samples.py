@@ -1,12 +1,13 @@
-"""Training samples: a picture and a second view of the same scene, cut to one size, with their truth.
+"""Training samples: a picture and the frame before it, cut to one size, with their truth.
 
-Legend: `h w` crop size, `n` objects in a view. Both views go through the same scale, crop and flip;
-the second one (the "frame before") through a small random homography and moved objects on top.
+Legend: `h w` crop size, `n` objects in a view. Both views go through the same scale, crop and flip.
+Of a video the frame before is the real one; for a still it is made from the picture itself, by a small
+random homography and moved objects.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from training.data.packed import PanopticPicture
+from training.photometric import Look
 
 VOID_CLASS = 255
 CROWD_INSTANCE = -1
@@ -49,6 +51,12 @@ class Augmentation:
     base_height_px: int
     """Height of the whole picture at scale 1."""
     scale_range: tuple[float, float]
+    stretch: float = 0.1
+    """Largest relative change of the width alone."""
+    gain: float = 0.25
+    """Largest relative change of the contrast."""
+    bias: float = 20.0
+    """Largest change of the brightness, of 255."""
     shift_px: float = 24.0
     """Largest displacement of the second view's corners."""
     zoom: float = 0.04
@@ -79,32 +87,48 @@ class _Scene:
         return _Scene(image=image, classes=classes, instances=instances)
 
 
-def make_view_pair(
+def make_view(
     picture: PanopticPicture,
     augmentation: Augmentation,
     thing_ids: tuple[int, ...],
     rng: np.random.Generator,
-    *,
-    with_previous: bool,
-) -> tuple[View, View | None]:
-    """The picture augmented, and (if wanted) a second view as if taken a moment earlier."""
-    scene = _Scene(image=picture.image, classes=picture.class_map, instances=picture.instance_map)
+) -> View:
+    """The picture augmented."""
     matrix = _crop_matrix(picture.image.shape[:2], augmentation, rng)
-    current = scene.warped(matrix, augmentation.crop_px)
-    gain, bias = rng.uniform(0.75, 1.25), rng.uniform(-20.0, 20.0)
+    gain, bias = _light(augmentation, rng)
+    return _to_view(_scene(picture).warped(matrix, augmentation.crop_px), thing_ids, gain, bias)
+
+
+def make_view_pair(
+    picture: PanopticPicture,
+    before: PanopticPicture | None,
+    augmentation: Augmentation,
+    thing_ids: tuple[int, ...],
+    rng: np.random.Generator,
+) -> tuple[View, View]:
+    """The picture augmented, and the one before it through the same crop.
+
+    `before` has the picture's size, and its numbers for the same objects. Without it, for a still, a
+    view is made as if taken a moment earlier.
+    """
+    matrix = _crop_matrix(picture.image.shape[:2], augmentation, rng)
+    current = _scene(picture).warped(matrix, augmentation.crop_px)
+    gain, bias = _light(augmentation, rng)
     view = _to_view(current, thing_ids, gain, bias)
-    if not with_previous:
-        return view, None
-    previous = _moved_objects(current, augmentation, rng)
-    previous = previous.warped(_small_homography(augmentation, rng), augmentation.crop_px)
-    drift = rng.uniform(0.95, 1.05)
-    return view, _to_view(previous, thing_ids, gain * drift, bias)
+    if before is None:
+        previous = _moved_objects(current, augmentation, rng)
+        previous = previous.warped(_small_homography(augmentation, rng), augmentation.crop_px)
+        gain *= rng.uniform(0.95, 1.05)  # the exposure drifts
+    else:
+        assert before.image.shape == picture.image.shape, (before.name, picture.name)
+        previous = _scene(before).warped(matrix, augmentation.crop_px)
+    return view, _to_view(previous, thing_ids, gain, bias)
 
 
 def as_view(picture: PanopticPicture, thing_ids: tuple[int, ...]) -> View:
     """The whole picture as it is."""
     scene = _Scene(image=picture.image, classes=picture.class_map, instances=picture.instance_map)
-    return _to_view(scene, thing_ids, gain=1.0, bias=0.0)
+    return _to_view(scene, thing_ids)
 
 
 def _crop_matrix(size: tuple[int, int], augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +136,7 @@ def _crop_matrix(size: tuple[int, int], augmentation: Augmentation, rng: np.rand
     height, width = augmentation.crop_px
     low, high = augmentation.scale_range
     scale = augmentation.base_height_px / size[0] * float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    stretch = float(rng.uniform(0.9, 1.1))
+    stretch = 1.0 + float(rng.uniform(-augmentation.stretch, augmentation.stretch))
     spare_x, spare_y = size[1] * scale * stretch - width, size[0] * scale - height
     left = rng.uniform(min(spare_x, 0.0), max(spare_x, 0.0))
     top = rng.uniform(min(spare_y, 0.0), max(spare_y, 0.0))
@@ -173,8 +197,7 @@ def _fill_from_the_sides(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return np.take_along_axis(image, nearest[:, :, None], axis=1)
 
 
-def _to_view(scene: _Scene, thing_ids: tuple[int, ...], gain: float, bias: float) -> View:
-    levels = np.clip(np.arange(256) * gain + bias, 0, 255).astype(np.uint8)
+def _to_view(scene: _Scene, thing_ids: tuple[int, ...]) -> View:
     numbers, first = np.unique(scene.instances, return_index=True)
     kinds = scene.classes.reshape(-1)[first]
     boxes, classes, masks, kept = [], [], [], []
@@ -190,7 +213,7 @@ def _to_view(scene: _Scene, thing_ids: tuple[int, ...], gain: float, bias: float
         masks.append(mask)
         kept.append(number)
     return View(
-        image=torch.from_numpy(np.ascontiguousarray(cv2.LUT(scene.image, levels).transpose(2, 0, 1))),
+        image=torch.from_numpy(np.ascontiguousarray(scene.image.transpose(2, 0, 1))),
         semantic=torch.from_numpy(np.ascontiguousarray(scene.classes)),
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         classes=torch.tensor(classes, dtype=torch.int64),
