@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 
 from models.flow import DenseInverseSearch
 from training.data.packed import PanopticPicture
-from training.samples import Augmentation, View, make_view_pair
+from training.samples import Augmentation, View, make_view, make_view_pair
 from training.sampling import Draw
 
 
@@ -56,8 +57,11 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
         *,
         with_previous: bool,
         flow_stride: int,
+        before: Sequence[PanopticPicture | None] | None = None,
     ) -> None:
+        """`before`, for pictures of videos: the frame before each picture, None where there is none."""
         self._pictures = pictures
+        self._before = before
         self._augmentation = augmentation
         self._thing_ids = thing_ids
         self._with_previous = with_previous
@@ -65,15 +69,11 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
 
     def __getitem__(self, draw: Draw) -> tuple[View, View | None, np.ndarray | None]:
         rng = np.random.default_rng(draw.seed)
-        current, previous = make_view_pair(
-            self._pictures[draw.picture],
-            self._augmentation,
-            self._thing_ids,
-            rng,
-            with_previous=self._with_previous,
-        )
-        if previous is None:
-            return current, None, None
+        picture = self._pictures[draw.picture]
+        if not self._with_previous:
+            return make_view(picture, self._augmentation, self._thing_ids, rng), None, None
+        before = None if self._before is None else self._before[draw.picture]
+        current, previous = make_view_pair(picture, before, self._augmentation, self._thing_ids, rng)
         return current, previous, _flow(current, previous, self._flow_stride)
 
 

@@ -53,10 +53,8 @@ class Augmentation:
     scale_range: tuple[float, float]
     stretch: float = 0.1
     """Largest relative change of the width alone."""
-    gain: float = 0.25
-    """Largest relative change of the contrast."""
-    bias: float = 20.0
-    """Largest change of the brightness, of 255."""
+    vary_look: bool = True
+    """Expose each sample differently: colours, contrast, sharpness, noise."""
     shift_px: float = 24.0
     """Largest displacement of the second view's corners."""
     zoom: float = 0.04
@@ -86,6 +84,10 @@ class _Scene:
         )
         return _Scene(image=image, classes=classes, instances=instances)
 
+    def exposed(self, look: Look, rng: np.random.Generator) -> _Scene:
+        """The same truth, the picture exposed like this."""
+        return replace(self, image=look.apply(self.image, rng))
+
 
 def make_view(
     picture: PanopticPicture,
@@ -95,8 +97,8 @@ def make_view(
 ) -> View:
     """The picture augmented."""
     matrix = _crop_matrix(picture.image.shape[:2], augmentation, rng)
-    gain, bias = _light(augmentation, rng)
-    return _to_view(_scene(picture).warped(matrix, augmentation.crop_px), thing_ids, gain, bias)
+    current = _scene(picture).warped(matrix, augmentation.crop_px)
+    return _to_view(current.exposed(_look(augmentation, rng), rng), thing_ids)
 
 
 def make_view_pair(
@@ -113,22 +115,29 @@ def make_view_pair(
     """
     matrix = _crop_matrix(picture.image.shape[:2], augmentation, rng)
     current = _scene(picture).warped(matrix, augmentation.crop_px)
-    gain, bias = _light(augmentation, rng)
-    view = _to_view(current, thing_ids, gain, bias)
+    look = _look(augmentation, rng)
+    view = _to_view(current.exposed(look, rng), thing_ids)
     if before is None:
         previous = _moved_objects(current, augmentation, rng)
         previous = previous.warped(_small_homography(augmentation, rng), augmentation.crop_px)
-        gain *= rng.uniform(0.95, 1.05)  # the exposure drifts
+        look = look.a_moment_earlier(rng)
     else:
         assert before.image.shape == picture.image.shape, (before.name, picture.name)
         previous = _scene(before).warped(matrix, augmentation.crop_px)
-    return view, _to_view(previous, thing_ids, gain, bias)
+    return view, _to_view(previous.exposed(look, rng), thing_ids)
 
 
 def as_view(picture: PanopticPicture, thing_ids: tuple[int, ...]) -> View:
     """The whole picture as it is."""
-    scene = _Scene(image=picture.image, classes=picture.class_map, instances=picture.instance_map)
-    return _to_view(scene, thing_ids)
+    return _to_view(_scene(picture), thing_ids)
+
+
+def _scene(picture: PanopticPicture) -> _Scene:
+    return _Scene(image=picture.image, classes=picture.class_map, instances=picture.instance_map)
+
+
+def _look(augmentation: Augmentation, rng: np.random.Generator) -> Look:
+    return Look.random(rng) if augmentation.vary_look else Look()
 
 
 def _crop_matrix(size: tuple[int, int], augmentation: Augmentation, rng: np.random.Generator) -> np.ndarray:
