@@ -57,7 +57,8 @@ def make_video(
     shown = pictures or [picture(index, size) for index in range(num_frames)]
     pts = times or [index * TICKS // 25 for index in range(len(shown))]
     height, width = shown[0].shape[:2]
-    time_base = Fraction(1, 25) if path.suffix == ".avi" else Fraction(1, TICKS)  # AVI knows frames alone
+    is_coarse = path.suffix == ".avi" or codec == "mpeg4"  # which know frames alone
+    time_base = Fraction(1, 25) if is_coarse else Fraction(1, TICKS)
     options = codec_options or {"crf": "10", "sc_threshold": "0", "b_strategy": "0"}
     with av.open(str(path), "w", options=format_options or {}) as container:
         video = container.add_stream(

@@ -1,0 +1,293 @@
+"""The folder of a stream's results, and its files: made run by run, joined at the end.
+
+    video.mp4        the frames with their segments in colour
+    panoptic/        one picture of ids per frame: id = R + 256 G + 65536 B, 0 is void
+    panoptic.json    what the ids are (COCO panoptic)
+    tracks.jsonl     a line per object and frame
+    run.json         written by the pipeline
+    .parts/          runs that are written but not joined; a run counts once its .jsonl is there
+
+Every file is written under a temporary name and renamed. Joining streams from the parts: its memory
+does not depend on the length of the video.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+from configs.categories import Category
+from configs.errors import OutputError
+from stages.messages import Frame, Panoptic, Segment
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the results of one stream are."""
+
+    directory: Path
+
+    @property
+    def video(self) -> Path:
+        return self.directory / "video.mp4"
+
+    @property
+    def pictures(self) -> Path:
+        return self.directory / "panoptic"
+
+    @property
+    def panoptic(self) -> Path:
+        return self.directory / "panoptic.json"
+
+    @property
+    def tracks(self) -> Path:
+        return self.directory / "tracks.jsonl"
+
+    @property
+    def report(self) -> Path:
+        return self.directory / "run.json"
+
+    @property
+    def parts(self) -> Path:
+        return self.directory / ".parts"
+
+    @property
+    def joined_parts(self) -> Path:
+        """Parts whose results are written, about to be removed."""
+        return self.directory / ".parts-joined"
+
+    def picture(self, index: int) -> Path:
+        return self.pictures / f"{index:06d}.png"
+
+    def part_video(self, first_index: int) -> Path:
+        return self.parts / f"{first_index:06d}.mp4"
+
+    def part_record(self, first_index: int) -> Path:
+        return self.parts / f"{first_index:06d}.jsonl"
+
+    def all(self) -> tuple[Path, ...]:
+        results = (self.video, self.pictures, self.panoptic, self.tracks, self.report)
+        return (*results, self.parts, self.joined_parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenRun:
+    """One complete run among the parts."""
+
+    first_index: int
+    time_base: Fraction
+    pts: tuple[int, ...]
+    """Of each frame, in units of `time_base`."""
+    durations: tuple[int, ...]
+
+
+def prepare_output(directory: Path, names: Sequence[str], *, overwrite: bool) -> None:
+    """Make the folder of each stream, empty of earlier results; OutputError if that cannot be."""
+    for layout in (Layout(directory / name) for name in names):
+        present = [path for path in layout.all() if path.exists()]
+        if present and not overwrite:
+            raise OutputError(f"{present[0]}: exists already; name another --output, or give --overwrite")
+        try:
+            layout.directory.mkdir(parents=True, exist_ok=True)
+            for path in present:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            layout.pictures.mkdir()  # the proof that the folder can be written to
+        except OSError as error:
+            raise OutputError(_not_writable(layout.directory, error)) from None
+
+
+@contextmanager
+def naming_output(directory: Path) -> Iterator[None]:
+    """Turn a failure of the file system into an OutputError that names the place."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(_not_writable(directory, error)) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`; what stands there takes the place of `path` at the end."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# one run
+
+
+def write_record(
+    layout: Layout, frames: Sequence[Frame], panoptics: Sequence[Panoptic], categories: Sequence[Category]
+) -> None:
+    """What the JSON files will say of a run; its presence makes the run complete."""
+    first = frames[0]
+    header = {
+        "time_base": [first.time_base.numerator, first.time_base.denominator],
+        "pts": [frame.pts for frame in frames],
+        "durations": [frame.duration for frame in frames],
+    }
+    with replacing(layout.part_record(first.index)) as path, path.open("w", encoding="utf-8") as file:
+        _write_line(file, header)
+        for frame, panoptic in zip(frames, panoptics, strict=True):
+            _write_line(file, _image(frame))
+            _write_line(file, _annotation(panoptic))
+            _write_line(file, {"tracks": list(_track_lines(frame, panoptic, categories))})
+
+
+def complete_runs(layout: Layout) -> list[WrittenRun]:
+    """The runs from the first frame on, without a gap."""
+    runs: list[WrittenRun] = []
+    num_frames = 0
+    while (record := layout.part_record(num_frames)).exists():
+        with record.open(encoding="utf-8") as file:
+            header = json.loads(file.readline())
+        runs.append(
+            WrittenRun(
+                first_index=num_frames,
+                time_base=Fraction(*header["time_base"]),
+                pts=tuple(header["pts"]),
+                durations=tuple(header["durations"]),
+            )
+        )
+        num_frames += len(header["pts"])
+    return runs
+
+
+def _image(frame: Frame) -> Json:
+    height, width = frame.size
+    return {
+        "id": frame.index,
+        "file_name": f"{frame.index:06d}.png",
+        "width": width,
+        "height": height,
+        "frame_index": frame.index,
+        "pts": frame.pts,
+        "time_s": _time_s(frame),
+    }
+
+
+def _annotation(panoptic: Panoptic) -> Json:
+    return {
+        "image_id": panoptic.index,
+        "file_name": f"{panoptic.index:06d}.png",
+        "segments_info": [_segment(segment) for segment in panoptic.segments],
+    }
+
+
+def _segment(segment: Segment) -> Json:
+    return {
+        "id": segment.segment_id,
+        "category_id": segment.category_id,
+        "area": segment.area_px,
+        "bbox": list(segment.bbox_px),
+        "iscrowd": 0,
+        "score": _score(segment),
+        "track_id": segment.track_id,
+    }
+
+
+def _track_lines(frame: Frame, panoptic: Panoptic, categories: Sequence[Category]) -> Iterator[Json]:
+    for segment in panoptic.segments:
+        if segment.is_thing:
+            x, y, width, height = segment.bbox_px
+            yield {
+                "frame": frame.index,
+                "pts": frame.pts,
+                "time_s": _time_s(frame),
+                "track_id": segment.track_id,
+                "class": categories[segment.category_id].name,
+                "score": _score(segment),
+                "box": [x, y, x + width, y + height],
+                "area": segment.area_px,
+            }
+
+
+def _time_s(frame: Frame) -> float:
+    return round(frame.time_s, 6)
+
+
+def _score(segment: Segment) -> float | None:
+    return None if segment.score is None else round(float(segment.score), 4)
+
+
+# all runs
+
+
+def join_records(layout: Layout, runs: Sequence[WrittenRun], categories: Sequence[Category]) -> None:
+    """Write panoptic.json and tracks.jsonl."""
+    with replacing(layout.panoptic) as path, path.open("w", encoding="utf-8") as file:
+        file.write('{"images": [')
+        _write_items(file, (image for image, _, _ in _records(layout, runs)))
+        file.write('],\n"annotations": [')
+        _write_items(file, (annotation for _, annotation, _ in _records(layout, runs)))
+        file.write('],\n"categories": [')
+        _write_items(file, (_category(category) for category in categories))
+        file.write("]}\n")
+    with replacing(layout.tracks) as path, path.open("w", encoding="utf-8") as file:
+        for _, _, tracks in _records(layout, runs):
+            for line in tracks["tracks"]:
+                _write_line(file, line)
+
+
+def remove_pictures_from(layout: Layout, num_frames: int) -> None:
+    """Remove the pictures of frames whose run was not completed."""
+    for path in layout.pictures.glob("*.png"):
+        if path.stem.isdecimal() and int(path.stem) >= num_frames:
+            path.unlink()
+
+
+def remove_parts(layout: Layout) -> None:
+    """Remove the parts, so that a stop half way leaves none that look complete."""
+    shutil.rmtree(layout.joined_parts, ignore_errors=True)
+    if layout.parts.exists():
+        layout.parts.rename(layout.joined_parts)
+        shutil.rmtree(layout.joined_parts)
+
+
+def _records(layout: Layout, runs: Sequence[WrittenRun]) -> Iterator[tuple[Json, Json, Json]]:
+    """Image, annotation and tracks of every frame."""
+    for run in runs:
+        with layout.part_record(run.first_index).open(encoding="utf-8") as file:
+            file.readline()
+            for image in file:
+                yield json.loads(image), json.loads(file.readline()), json.loads(file.readline())
+
+
+def _category(category: Category) -> Json:
+    return {
+        "id": category.id,
+        "name": category.name,
+        "isthing": int(category.is_thing),
+        "color": list(category.color),
+    }
+
+
+def _write_items(file: IO[str], items: Iterator[Json]) -> None:
+    for number, item in enumerate(items):
+        file.write(",\n" if number else "\n")
+        json.dump(item, file)
+
+
+def _write_line(file: IO[str], item: Mapping[str, Any]) -> None:
+    json.dump(item, file)
+    file.write("\n")
+
+
+def _not_writable(directory: Path, error: OSError) -> str:
+    return (
+        f"{directory}: cannot be written ({error.strerror}); check the place, its permissions and its space"
+    )

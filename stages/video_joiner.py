@@ -1,0 +1,153 @@
+"""Joining the runs of a stream into one video: packets are copied, nothing is encoded again.
+
+Every picture gets its own time and duration, in the time base of the source. The sound of the source
+is copied for the stretch that was processed. Time 0 of the video is the start of the source, or of the
+stretch if that begins later.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from stages.results import Layout, WrittenRun
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+
+    from stages.source import Source
+
+    TimedPacket = tuple[Fraction, int, Packet[Stream] | Packet[AudioStream] | Packet[VideoStream]]
+    """When to mux it, the number of its track (so that packets need not be compared), and the packet."""
+
+log = logging.getLogger(__name__)
+
+CARRIED_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
+"""Codecs of sound that an MP4 can carry and that players know there."""
+TAIL_S = 0.5
+"""Sound up to the end of the source is kept if the last frame ends this close to the end of its pictures."""
+
+
+def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path: Path) -> None:
+    """Write all runs and the sound of the source to `path`."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as output:
+        sound = _open_sound(source)
+        try:
+            zero_s = _zero_s(source, runs, sound)
+            video = _add_video(output, layout, runs[0])
+            tracks = [_video_packets(layout, runs, video, zero_s)]
+            if sound is not None:
+                tracks.append(_audio_packets(sound, _add_audio(output, sound, source), runs, source, zero_s))
+            for _, _, packet in heapq.merge(*tracks, key=lambda timed: timed[:2]):
+                output.mux(packet)
+        finally:
+            if sound is not None:
+                sound.close()
+
+
+def _open_sound(source: Source) -> InputContainer | None:
+    """The file of the source, if it is one that can hold sound."""
+    return av.open(source.paths[0], metadata_errors="replace") if source.kind == "video" else None
+
+
+def _zero_s(source: Source, runs: Sequence[WrittenRun], sound: InputContainer | None) -> Fraction:
+    """The time of the source, in seconds, that is time 0 of the video; a whole number of time units."""
+    time_base = runs[0].time_base
+    if source.start_s > 0:
+        return runs[0].pts[0] * time_base
+    start = Fraction((sound.start_time or 0) if sound is not None else 0, 1_000_000)
+    return max(0, min(round(start / time_base), runs[0].pts[0])) * time_base
+
+
+# pictures
+
+
+def _add_video(output: OutputContainer, layout: Layout, run: WrittenRun) -> VideoStream:
+    with av.open(str(layout.part_video(run.first_index))) as part:
+        stream = output.add_stream_from_template(part.streams.video[0], opaque=True)
+    stream.time_base = Fraction(1, run.time_base.denominator)
+    return stream
+
+
+def _video_packets(
+    layout: Layout, runs: Sequence[WrittenRun], stream: VideoStream, zero_s: Fraction
+) -> Iterator[TimedPacket]:
+    for run in runs:
+        with av.open(str(layout.part_video(run.first_index))) as part:
+            packets = (packet for packet in part.demux(video=0) if packet.size)
+            for pts, duration, packet in zip(run.pts, run.durations, packets, strict=True):
+                time_s = pts * run.time_base - zero_s
+                packet.stream = stream
+                packet.time_base = Fraction(1, run.time_base.denominator)
+                packet.pts = packet.dts = int(time_s / packet.time_base)
+                packet.duration = duration * run.time_base.numerator
+                yield time_s, 0, packet
+
+
+# sound
+
+
+def _add_audio(output: OutputContainer, sound: InputContainer, source: Source) -> dict[int, AudioStream]:
+    """The tracks of sound that can be copied, by their index in the source."""
+    added: dict[int, AudioStream] = {}
+    for stream in sound.streams.audio:
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+        if codec in CARRIED_AUDIO:
+            added[stream.index] = output.add_stream_from_template(stream, opaque=True)
+        else:
+            log.warning("%s: its sound is left out, as an MP4 cannot carry %s", source.paths[0], codec)
+    return added
+
+
+def _audio_packets(
+    sound: InputContainer,
+    tracks: dict[int, AudioStream],
+    runs: Sequence[WrittenRun],
+    source: Source,
+    zero_s: Fraction,
+) -> Iterator[TimedPacket]:
+    """The packets that lie in the stretch, moved to the time of the video."""
+    start_s = zero_s if source.start_s > 0 else None
+    end_s = _end_of_sound_s(sound, runs, source)
+    try:
+        if not tracks:
+            return
+        if start_s is not None:
+            sound.seek(int((start_s - 1) * 1_000_000))
+        for packet in sound.demux([sound.streams[index] for index in tracks]):
+            if packet.pts is None or packet.dts is None:
+                continue
+            time_s = packet.pts * packet.time_base
+            if (start_s is not None and time_s < start_s) or (end_s is not None and time_s >= end_s):
+                continue
+            shift = round(zero_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = tracks[packet.stream_index]
+            yield time_s - zero_s, 1, packet
+    except FFmpegError as error:
+        log.warning("%s: its sound is copied only in part (%s)", source.paths[0], error.strerror)
+
+
+def _end_of_sound_s(sound: InputContainer, runs: Sequence[WrittenRun], source: Source) -> Fraction | None:
+    """When the sound ends: with the last frame, or None if the pictures of the source end there too."""
+    last = runs[-1]
+    frames_end_s = (last.pts[-1] + last.durations[-1]) * last.time_base
+    if source.end_s is not None:
+        return frames_end_s
+    video = sound.streams.video[0]
+    if video.duration is not None and video.time_base is not None:
+        pictures_end_s = ((video.start_time or 0) + video.duration) * video.time_base
+    else:
+        pictures_end_s = Fraction((sound.start_time or 0) + (sound.duration or 0), 1_000_000)
+    return frames_end_s if frames_end_s < pictures_end_s - Fraction(TAIL_S) else None

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import OutputError
+from stages.results import Layout, prepare_output, replacing
+
+
+def test_each_stream_gets_a_folder(tmp_path: Path) -> None:
+    prepare_output(tmp_path / "out", ["a", "b"], overwrite=False)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "b"]
+
+
+def test_earlier_results_are_kept_unless_told(tmp_path: Path) -> None:
+    prepare_output(tmp_path, ["a"], overwrite=False)
+    with pytest.raises(OutputError, match=r"a/panoptic: exists already; .* --overwrite"):
+        prepare_output(tmp_path, ["a"], overwrite=False)
+
+
+def test_overwriting_removes_results_and_nothing_else(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "a")
+    prepare_output(tmp_path, ["a"], overwrite=False)
+    for path in (layout.picture(3), layout.video, layout.directory / "notes.txt"):
+        path.write_text("old")
+    prepare_output(tmp_path, ["a"], overwrite=True)
+    assert sorted(path.name for path in layout.directory.iterdir()) == ["notes.txt", "panoptic"]
+    assert not list(layout.pictures.iterdir())
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("not a folder")
+    with pytest.raises(OutputError, match="out/a: cannot be written"):
+        prepare_output(tmp_path / "out", ["a"], overwrite=True)
+
+
+def test_an_error_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+
+    def fail_half_way() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file.json", "old")]
