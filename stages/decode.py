@@ -58,7 +58,7 @@ class DecodeStage:
             index=index,
             pts=picture.pts,
             time_base=reader.time_base,
-            duration=picture.duration * source.stride,
+            duration=picture.duration,
             image=reader.rgb(picture.frame),
         )
         self._keep(source, after, reader)
