@@ -8,6 +8,7 @@ are not supported yet.
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Source:
     """Name of the stream and of its folder of results; unique among the sources of a run."""
     kind: Literal["video", "pictures"]
     paths: tuple[str, ...]
-    """One video, or the pictures in their order."""
+    """One video, or the pictures in their order; absolute, as a worker may have another working folder."""
     start_s: float = 0.0
     """The first picture is the first one at or after this time, counted from the start of the source."""
     end_s: float | None = None
@@ -106,7 +107,7 @@ def expand_sources(
     _check_stretch(start_s, end_s, stride)
     found: dict[tuple[str, str], list[str]] = {}
     for argument in arguments:
-        for path in _expand(argument):
+        for path in map(os.path.abspath, _expand(argument)):
             is_picture = Path(path).suffix.lower() in PICTURE_SUFFIXES
             key = ("pictures", str(Path(path).parent)) if is_picture else ("video", path)
             found.setdefault(key, []).append(path)

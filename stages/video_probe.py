@@ -82,10 +82,13 @@ def _tagged_duration_s(stream: VideoStream) -> float | None:
 def _promised(source: Source, reader: VideoReader) -> tuple[int | None, int | None]:
     """Frames that the stretch should give, and how far that may be off (None: an estimate)."""
     whole = source.start_s == 0 and source.end_s is None
+    container, in_header = reader.container.format.name.split(",")[0], reader.stream.frames
     count: int | None
     slack: int | None
-    if reader.container.format.name.split(",")[0] in EXACT_CONTAINERS and reader.stream.frames:
+    if container in EXACT_CONTAINERS and in_header:
         count, slack = _count_index(source, reader), 0 if whole else STRETCH_SLACK
+    elif container == "avi" and in_header and whole:
+        count, slack = in_header, STRETCH_SLACK  # its packets may hold a picture more or less than one
     else:
         count, slack = _count_by_rate(source, reader), None
     return None if count is None else math.ceil(count / source.stride), slack

@@ -212,6 +212,15 @@ def test_half_of_a_video_is_decoded_and_the_loss_counted(tmp_path: Path) -> None
     assert lost_frames(probe(source), cursor) == 60 - len(found)
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("avi", "mpeg4")])
+def test_the_loss_is_counted_by_the_header_of_other_containers(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    whole = make_video(tmp_path / f"clip.{suffix}", num_frames=60, size=(96, 128), codec=codec)
+    source = video(cut_in_half(whole, tmp_path / f"half.{suffix}"))
+    assert lost_frames(probe(source), last_cursor(source)) == 60 - len(numbers(source))
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
 def test_half_of_a_stream_is_decoded_as_far_as_it_goes(tmp_path: Path, suffix: str) -> None:
     whole = make_video(tmp_path / f"clip.{suffix}", num_frames=60, size=(96, 128))

@@ -58,6 +58,15 @@ def test_equal_names_are_told_apart(tmp_path: Path) -> None:
     assert [source.name for source in sources] == ["clip", "clip-2", "CLIP-3"]
 
 
+def test_paths_hold_in_a_process_with_another_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_text(tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    (source,) = expand_sources(["clip.mp4"])
+    assert source.paths == (str(tmp_path / "clip.mp4"),)
+
+
 def test_numbers_in_names_are_ordered_by_value() -> None:
     assert sorted(["img10", "img2", "img1b", "img1"], key=natural_order) == ["img1", "img1b", "img2", "img10"]
 
