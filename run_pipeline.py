@@ -66,9 +66,8 @@ def run_command(
 
     def command() -> int:
         from configs.loading import load_settings
-        from stages.source import expand_sources
-
         from pipeline import run
+        from stages.source import expand_sources
 
         settings = load_settings(config, [*(set_ or []), *named])
         end_s = parse_time(end) if end is not None else None

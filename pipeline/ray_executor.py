@@ -12,6 +12,7 @@ import os
 import pickle
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -47,10 +48,14 @@ class HostActor:
     def __init__(self, group: Group | None, settings: Settings, factory: StageFactory) -> None:
         self._device = settings.run.device
         self._has_tensors = group is not None and group.name != DECODE
-        self._host: Host = build_host(group, settings, factory, time.process_time)
+        self._build = partial(build_host, group, settings, factory, time.process_time)
 
     def ready(self) -> None:
-        """Returns once the stages are built."""
+        """Build the stages. Not in the constructor: what that raises would not arrive as itself."""
+        try:
+            self._host: Host = self._build()
+        except Exception as error:
+            raise portable(error) from None
 
     def call(self, call: Call, *inputs: Value) -> Value:
         """Run one call; its outputs are separate objects in the store."""
@@ -95,10 +100,11 @@ class RayExecutor:
             ).remote(group, settings, factory)
             for name, group in groups.items()
         }
+        self._ready = {name: actor.ready.remote() for name, actor in self._actors.items()}
 
     def wait_until_ready(self) -> None:
-        for name, actor in self._actors.items():
-            self._get(actor.ready.remote(), name)
+        for name, ref in self._ready.items():
+            self._get(ref, name)
 
     def put(self, value: object) -> Ref:
         return self._ray.put(value)

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Stage", "build_stage"]
 
 
+Message = Any
+"""Any of the messages, or what a stage of the caller's own exchanges."""
+
+
 class Stage(Protocol):
     """A pure function of its inputs, in the order of the graph."""
 
-    def __call__(self, *inputs: Any) -> Any: ...
+    def __call__(self, *inputs: Message) -> Message: ...
 
 
 def build_stage(name: str, settings: Settings) -> Stage:

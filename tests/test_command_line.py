@@ -13,6 +13,7 @@ import pytest
 
 from configs.errors import UsageError
 from run_pipeline import parse_time
+from tests.pipeline.random_network import write_moving_pictures, write_random_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, str(ROOT / "run_pipeline.py")]
@@ -88,27 +89,25 @@ def test_a_bad_time_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 60 grey pictures, each with a bright square a pixel further right."""
-    import cv2
-    import numpy as np
-
-    folder = tmp_path_factory.mktemp("moving")
-    for index in range(60):
-        image = np.full((96, 128, 3), 90, np.uint8)
-        image[30:60, index : index + 30] = 200
-        cv2.imwrite(str(folder / f"{index:03d}.png"), image)
-    return folder
+    return write_moving_pictures(tmp_path_factory.mktemp("source") / "moving", 60)
 
 
-def run_local(pictures: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return call(
-        "run", str(pictures), "--output", str(output), "--config", "tiny", "--executor", "local", *more
-    )  # fmt: skip
+def run_tiny(weights: Path, pictures: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return call("run", str(pictures), "--output", str(output), *tiny(weights), "--executor", "local", *more)
 
 
-def test_a_folder_of_pictures_gives_all_results(pictures: Path, tmp_path: Path) -> None:
-    result = run_local(pictures, tmp_path, "--stride", "10")
+def tiny(weights: Path) -> list[str]:
+    return ["--config", "tiny", "--set", f"model.weights={weights}"]
+
+
+def test_a_folder_of_pictures_gives_all_results(weights: Path, pictures: Path, tmp_path: Path) -> None:
+    result = run_tiny(weights, pictures, tmp_path, "--stride", "10")
     assert result.returncode == 0, result.stderr
     folder = tmp_path / pictures.name
     assert len(list((folder / "panoptic").glob("*.png"))) == 6
@@ -119,15 +118,17 @@ def test_a_folder_of_pictures_gives_all_results(pictures: Path, tmp_path: Path) 
     assert report["settings"]["run"]["executor"] == "local"
 
 
-def test_existing_results_need_overwrite(pictures: Path, tmp_path: Path) -> None:
-    assert run_local(pictures, tmp_path, "--stride", "30").returncode == 0
-    assert_usage_error(run_local(pictures, tmp_path, "--stride", "30"), "--overwrite")
-    assert run_local(pictures, tmp_path, "--stride", "30", "--overwrite").returncode == 0
+def test_existing_results_need_overwrite(weights: Path, pictures: Path, tmp_path: Path) -> None:
+    assert run_tiny(weights, pictures, tmp_path, "--stride", "30").returncode == 0
+    assert_usage_error(run_tiny(weights, pictures, tmp_path, "--stride", "30"), "--overwrite")
+    assert run_tiny(weights, pictures, tmp_path, "--stride", "30", "--overwrite").returncode == 0
 
 
 @pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.slow)])
-def test_ctrl_c_leaves_valid_results_and_exits_130(pictures: Path, tmp_path: Path, executor: str) -> None:
-    arguments = ["run", str(pictures), "--output", str(tmp_path), "--config", "tiny"]
+def test_ctrl_c_leaves_valid_results_and_exits_130(
+    weights: Path, pictures: Path, tmp_path: Path, executor: str
+) -> None:
+    arguments = ["run", str(pictures), "--output", str(tmp_path), *tiny(weights)]
     arguments += ["--executor", executor, "--set", "run.window_frames=2", "--set", "encode.run_frames=1"]
     process = subprocess.Popen(
         [*COMMAND, *arguments],

@@ -9,6 +9,7 @@ from configs.errors import StageError
 from pipeline.budget import Limits
 from pipeline.executor import HostDiedError
 from pipeline.interrupt import Interrupt
+from stages.messages import Cursor, Frame
 from tests.pipeline.driving import drive
 from tests.pipeline.toy import (
     FIRST_RESULTS,
@@ -22,6 +23,7 @@ from tests.pipeline.toy import (
 
 IN_PROCESS: tuple[ExecutorName, ...] = ("inline", "local")
 EVERYWHERE = ("inline", "local", pytest.param("ray", marks=pytest.mark.slow))
+STORE = "object_store_memory"
 GOLDEN = list(enumerate(FIRST_RESULTS))
 
 
@@ -130,7 +132,12 @@ def test_no_more_frames_are_decoded_than_window_and_runs_allow(
 
     decoded: list[int] = []
     original = toy.decode
-    monkeypatch.setattr(toy, "decode", lambda *inputs: (decoded.append(1), original(*inputs))[1])
+
+    def counting(source: ToySource, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
+        decoded.append(1)
+        return original(source, cursor)
+
+    monkeypatch.setattr(toy, "decode", counting)
     ahead: list[int] = []
     drive(
         tmp_path,
@@ -159,8 +166,8 @@ def test_ray_keeps_few_pictures_in_its_store_while_many_pass(tmp_path: Path) -> 
 
     def look(num_done: int) -> None:
         if num_done % 20 == 0:
-            available = ray.available_resources().get("object_store_memory", 0.0)
-            used.append(ray.cluster_resources()["object_store_memory"] - available)
+            total, free = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+            used.append(total[STORE] - free.get(STORE, 0.0))
 
     source = ToySource(num_frames=100, size=(500, 1000))  # 1.5 MB a picture, 150 MB in all
     drive(tmp_path, "ray", source=source, on_frame=look)

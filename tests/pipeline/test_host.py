@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.graph import Before, Now
+from pipeline.graph import Before
 from pipeline.host import FrameCall, StageHost, StageReport
 from pipeline.placement import Group, Plan, make_plan
 from stages.messages import Panoptic
@@ -106,9 +106,3 @@ def test_what_a_stage_raises_names_stage_stream_and_frame() -> None:
     with pytest.raises(ValueError, match="boom") as caught:
         host(FrameCall(stream="car", index=2), inputs_of(group, 2, values))
     assert caught.value.__notes__ == ["stage detect, stream car, frame 2"]
-
-
-def test_values_of_the_current_frame_are_not_taken_for_those_before() -> None:
-    group = make_plan(make_settings(placement="fused")).groups[1]
-    assert Now("frame") != Before("frame")
-    assert len(set(group.inputs)) == len(group.inputs)

@@ -116,7 +116,7 @@ def decode(source: ToySource, cursor: Cursor | None) -> tuple[Frame | None, Curs
 
 
 def features(frame: Frame) -> np.ndarray:
-    return frame.image[0, 0, :1].astype(np.int64)
+    return np.full(1, frame.image[0, 0, 0], dtype=np.int64)
 
 
 def flow(frame: Frame, previous: Frame | None) -> np.ndarray | None:
