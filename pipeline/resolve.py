@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 from configs.errors import SettingsError
 from configs.schema import Settings
 
 MAX_THREADS = 8
+CPU_INFO = Path("/proc/cpuinfo")
+"""Linux's description of the processor."""
 WAIT_POLICY = ("OMP_WAIT_POLICY", "PASSIVE")
 """Threads of a convolution sleep while they wait for each other. When they spin instead, and another
 program wants the cores, they use up the time of those that they wait for: 15 frames took 26 s, not 0.6."""
@@ -20,7 +23,7 @@ def wait_without_spinning() -> None:
 
 
 def resolve(settings: Settings) -> Settings:
-    """The same settings with a concrete device and thread count."""
+    """The same settings with a concrete device, thread count and precision."""
     device, threads = settings.run.device, settings.run.threads
     if device == "cuda" and not num_cuda_devices():
         raise SettingsError("run.device: cuda is not there: no NVIDIA driver or card; use cpu or auto")
@@ -28,13 +31,26 @@ def resolve(settings: Settings) -> Settings:
         device = "cuda" if num_cuda_devices() else "cpu"
     if threads == 0:
         threads = min(MAX_THREADS, num_cores())
+    precision = settings.model.precision
+    if precision == "auto":
+        precision = "bf16" if device == "cuda" or computes_bf16() else "fp32"
     run = settings.run.model_copy(update={"device": device, "threads": threads})
-    return settings.model_copy(update={"run": run})
+    model = settings.model.model_copy(update={"precision": precision})
+    return settings.model_copy(update={"run": run, "model": model})
 
 
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def computes_bf16() -> bool:
+    """Whether the processor has instructions for bfloat16; without them it is slower than float32."""
+    try:
+        flags = CPU_INFO.read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def num_cuda_devices() -> int:
