@@ -8,9 +8,9 @@ OUTPUT/validation.json       PQ and mIoU on the validation split
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -18,13 +18,13 @@ import torch
 from configs.categories import thing_ids
 from configs.errors import SettingsError, WeightsError
 from configs.schema import Settings
-from evaluation.pq import PanopticResult
 from models.vpsnet import VPSNet
 from models.weights import fill_from_torchvision, load_weights, save_weights
 from stages.network import ROOT, architecture_of
 from training.curve import draw_curve
-from training.data.packed import PackedSet, PanopticPicture
+from training.data.packed import PackedSet
 from training.dataset import SampleSource
+from training.quality import write_quality
 from training.samples import Augmentation
 from training.sampling import repeat_factors
 from training.trainer import CURVE, Step, Trainer
@@ -40,8 +40,9 @@ class TrainReport:
 
     weights: Path
     curve: Path
+    validation: Path
     quality: PictureQuality
-    pictures: int
+    num_pictures: int
     """Pictures of the validation split."""
 
 
@@ -52,8 +53,8 @@ class TrainEvents:
     on_start: Callable[[str], None]
     """With a line on where the weights come from."""
     on_step: Callable[[Step], None]
-    on_picture: Callable[[], None]
-    """After each picture of the validation."""
+    on_picture: Callable[[int, int], None]
+    """After each picture of the validation: how many are done, of how many."""
 
 
 def train(settings: Settings, data: Path, output: Path, events: TrainEvents) -> TrainReport:
@@ -87,52 +88,27 @@ def train(settings: Settings, data: Path, output: Path, events: TrainEvents) -> 
     trainer.run(source, repeat_factors(pictures.classes_of(), options.rare_below), events.on_step)
     save_weights(trainer.averaged, output / WEIGHTS)
     curve = draw_curve(output / CURVE)
-    quality = evaluate_weights(settings, output / WEIGHTS, held_out, events.on_picture)
+    quality = _judge(settings, output / WEIGHTS, held_out, events)
     write_quality(quality, output / VALIDATION)
-    return TrainReport(weights=output / WEIGHTS, curve=curve, quality=quality, pictures=len(held_out))
+    return TrainReport(
+        weights=output / WEIGHTS,
+        curve=curve,
+        validation=output / VALIDATION,
+        quality=quality,
+        num_pictures=len(held_out),
+    )
 
 
-def evaluate_weights(
-    settings: Settings, weights: Path, pictures: Iterable[PanopticPicture], on_picture: Callable[[], None]
-) -> PictureQuality:
-    """PQ and mIoU of a weights file as it lies on the disk, rounding to fp16 included."""
+def _judge(settings: Settings, weights: Path, pictures: PackedSet, events: TrainEvents) -> PictureQuality:
+    """The quality of a weights file as it lies on the disk, rounding to fp16 included."""
     # a model trained on single pictures has an untrained neck: it is judged without
     fuse = settings.model.fuse and settings.train.two_frames
     model = settings.model.model_copy(update={"fuse": fuse})
     judged = settings.model_copy(update={"model": model})
     network = VPSNet(architecture_of(judged))
     load_weights(network, weights)
-    return validate(network, judged, pictures, on_picture)
-
-
-def write_quality(quality: PictureQuality, path: Path) -> None:
-    """The figures as JSON; a class that does not occur has none."""
-    panoptic, semantic = quality.panoptic, quality.semantic
-    groups = {"all": panoptic.all, "things": panoptic.things, "stuff": panoptic.stuff}
-    document = {
-        "pictures": panoptic.num_pictures,
-        "mean_iou": round(semantic.mean_iou, 4),
-        "pixel_accuracy": round(semantic.pixel_accuracy, 4),
-        "groups": {
-            name: {"pq": round(group.pq, 4), "sq": round(group.sq, 4), "rq": round(group.rq, 4)}
-            for name, group in groups.items()
-            if group.num_classes
-        },
-        "classes": {
-            row.category.name: {
-                "pq": round(row.pq, 4),
-                "sq": round(row.sq, 4),
-                "rq": round(row.rq, 4),
-                "tp": row.tp,
-                "fp": row.fp,
-                "fn": row.fn,
-                "iou": round(iou, 4),
-            }
-            for row, iou in zip(panoptic.per_class, semantic.per_class, strict=True)
-            if row.counts
-        },
-    }
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    done = count(1)
+    return validate(network, judged, pictures, lambda: events.on_picture(next(done), len(pictures)))
 
 
 def _initial_network(settings: Settings) -> tuple[VPSNet, str]:
@@ -155,8 +131,3 @@ def _existing(name: str, key: str) -> Path:
     if not path.is_file():
         raise SettingsError(f"{path}: no such file; set {key} to a file that exists, or to null")
     return path
-
-
-def headline(result: PanopticResult) -> str:
-    """PQ over all classes, things and stuff in one line."""
-    return f"PQ {result.all.pq:.3f} (things {result.things.pq:.3f}, stuff {result.stuff.pq:.3f})"
