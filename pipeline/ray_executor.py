@@ -2,7 +2,8 @@
 
 The driver touches no tensor, and each large value crosses the object store once, as numpy. The
 store is bounded, and told to free what is no longer referred to at once: its default is to wait
-until 100 objects or a second have gathered, which costs ten times the memory here.
+until 100 objects or a second have gathered, which costs ten times the memory here. Nor does it keep
+a record of every call, which would grow by 7 MB every 1,000 frames.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 ENVIRONMENT = {
     "RAY_free_objects_period_milliseconds": "20",
     "RAY_free_objects_batch_size": "1",
+    "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",

@@ -76,8 +76,10 @@ class StreamDriver:
         self._writer = RunWriter(executor, self._source, self._stream, str(output), limits.run_frames)
         self._decoding: dict[str, Ref] | None = None
         """Outputs of the decode call under way."""
+        links = [link for group in plan.groups for link in group.inputs]
+        self._needed_later = {link.value for link in links if isinstance(link, Before)}
         self._past: dict[str, Ref] = {}
-        """Values of the last frame that was submitted."""
+        """Values of the last frame that was submitted, as far as the next one needs them."""
         self._next_index = 0
         self._in_flight: deque[FrameInFlight] = deque()
         self._failed_index: int | None = None
@@ -163,7 +165,7 @@ class StreamDriver:
             reports.append((group.name, values.pop(_reports(group))))
         results = tuple(values[name] for name in FRAME_RESULTS)
         self._in_flight.append(FrameInFlight(index=self._next_index, results=results, reports=tuple(reports)))
-        self._past = {name: values[name] for name in self._needed_later() if name in values}
+        self._past = {name: values[name] for name in self._needed_later}
         self._next_index += 1
 
     def _submit(self, group: Group, values: Mapping[str, Ref]) -> dict[str, Ref]:
@@ -175,10 +177,6 @@ class StreamDriver:
         call = FrameCall(stream=self._stream, index=self._next_index)
         refs = self._executor.submit(group.name, call, inputs, len(group.outputs) + 1)
         return dict(zip((*group.outputs, _reports(group)), refs, strict=True))
-
-    def _needed_later(self) -> set[str]:
-        groups = (self._decode, *self._groups)
-        return {link.value for group in groups for link in group.inputs if isinstance(link, Before)}
 
     def _take_frame(self, frame: FrameInFlight) -> None:
         reports: list[StageReport] = []

@@ -126,7 +126,8 @@ def flow(frame: Frame, previous: Frame | None) -> np.ndarray | None:
 def fuse(current: np.ndarray, previous: np.ndarray | None, moved: np.ndarray | None) -> np.ndarray:
     if previous is None or moved is None:
         return current
-    return current + 10 * previous + 100 * moved
+    fused: np.ndarray = current + 10 * previous + 100 * moved
+    return fused
 
 
 def detect(fused: np.ndarray) -> np.ndarray:
