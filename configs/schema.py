@@ -161,9 +161,9 @@ class TrainSettings(Section):
     scale_range: tuple[float, float] = (0.75, 1.6)
     backbone_weights: str | None = None
     """ImageNet weights (torchvision's file) to start from; None: random."""
-    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.995
     """Of the averaged model, which is the one that is kept."""
-    rare_below: Fraction01 = 0.1
+    rare_below: Fraction01 = 0.3
     """Pictures with a class that fewer than this fraction of all show are drawn more often."""
     loader_processes: Annotated[int, Field(ge=0)] = 2
     checkpoint_every_steps: Positive = 250
