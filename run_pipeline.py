@@ -96,7 +96,9 @@ def train_command(
 
     def command() -> int:
         from configs.loading import load_settings
-        from pipeline.resolve import resolve
+        from pipeline.resolve import resolve, wait_without_spinning
+
+        wait_without_spinning()
         from training.quality import headline
         from training.session import TrainEvents, train
 
@@ -122,7 +124,9 @@ def validate_command(
 
     def command() -> int:
         from configs.loading import load_settings
-        from pipeline.resolve import resolve
+        from pipeline.resolve import resolve, wait_without_spinning
+
+        wait_without_spinning()
         from stages.network import load_network
         from training.data.packed import PackedSet
         from training.quality import headline, quality_table

@@ -1,0 +1,1 @@
+"""Makes the weights that ship: data, losses, the loop. See README.md."""
