@@ -42,7 +42,8 @@ def _tracks(*track_ids: int) -> Tracks:
 
 def _map(panoptic: Panoptic) -> np.ndarray:
     """(H, W) segment ids."""
-    return np.array([0, *(segment.segment_id for segment in panoptic.segments)])[panoptic.label_map]
+    ids = np.array([0, *(segment.segment_id for segment in panoptic.segments)])
+    return ids.take(panoptic.label_map)
 
 
 def test_segments_are_numbered_by_class_and_identity() -> None:
