@@ -28,12 +28,12 @@ class Look:
     @classmethod
     def random(cls, rng: np.random.Generator) -> Look:
         """From bright noon to a dull evening, from sharp to blurred."""
-        gain = float(np.exp(rng.uniform(np.log(0.55), np.log(1.4))))
-        red, green, blue = (gain * float(rng.uniform(0.9, 1.1)) for _ in range(3))
+        gain = float(np.exp(rng.uniform(np.log(0.4), np.log(1.4))))
+        red, green, blue = (gain * float(rng.uniform(0.82, 1.18)) for _ in range(3))
         return cls(
             gains=(red, green, blue),
-            gamma=float(np.exp(rng.uniform(np.log(0.7), np.log(1.5)))),
-            bias=float(rng.uniform(-15.0, 25.0)),
+            gamma=float(np.exp(rng.uniform(np.log(0.7), np.log(1.9)))),
+            bias=float(rng.uniform(-15.0, 40.0)),
             saturation=float(rng.uniform(0.4, 1.4)),
             blur_px=float(rng.uniform(0.5, 1.4)) if rng.random() < 0.25 else 0.0,
             noise=float(rng.uniform(1.0, 6.0)) if rng.random() < 0.25 else 0.0,
