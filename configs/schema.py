@@ -26,9 +26,9 @@ class Section(BaseModel):
 class InputSettings(Section):
     """From a decoded picture to the network's input."""
 
-    short_side_px: Annotated[int, Field(ge=32)] = 384
+    short_side_px: Annotated[int, Field(ge=32)] = 512
     """The shorter side is resized to this, aspect kept."""
-    max_long_side_px: Annotated[int, Field(ge=32)] = 1024
+    max_long_side_px: Annotated[int, Field(ge=32)] = 1280
     """Unless the longer side would exceed this."""
 
 
@@ -75,12 +75,12 @@ class FlowSettings(Section):
 class DetectSettings(Section):
     """Proposals and what is kept of them."""
 
-    proposals_before_nms: Positive = 300
+    proposals_before_nms: Positive = 500
     """Per pyramid level."""
-    proposals: Positive = 200
+    proposals: Positive = 500
     """Over all levels, after suppression."""
     proposal_nms_iou: Fraction01 = 0.7
-    score_threshold: Fraction01 = 0.6
+    score_threshold: Fraction01 = 0.5
     nms_iou: Fraction01 = 0.5
     """Suppression between objects of any class."""
     max_objects: Positive = 100
@@ -101,9 +101,9 @@ class PanopticSettings(Section):
 
     mask_overlap_max: Fraction01 = 0.3
     """An object is dropped when more of it than this lies under better ones of its class."""
-    min_stuff_area_px: Annotated[int, Field(ge=0)] = 288
+    min_stuff_area_px: Annotated[int, Field(ge=0)] = 512
     """Stuff of a class covering fewer network pixels than this becomes void."""
-    unknown_class: bool = False
+    unknown_class: bool = True
     """UPSNet's unknown class: pixels that look like a thing but belong to no object become void."""
 
 

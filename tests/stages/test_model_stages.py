@@ -54,7 +54,8 @@ def _frame(index: int, shift: int = 0, size: tuple[int, int] = (120, 200)) -> Fr
 def test_network_size_keeps_the_aspect_within_both_bounds(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert network_size(size, InputSettings()) == expected
+    settings = InputSettings(short_side_px=384, max_long_side_px=1024)
+    assert network_size(size, settings) == expected
 
 
 def test_the_padded_size_is_the_next_multiple() -> None:
