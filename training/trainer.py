@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class Trainer:
         self.network.train()
         if settings.freeze_norm:
             _freeze_norm(self.network)
-        batches: Iterator[Batch] = iter(loader)
+        batches = _started(loader)
         for step in range(self.first_step, settings.steps):
             began = time.perf_counter()
             losses = self._step(next(batches).to(self._device), step)
@@ -178,11 +179,21 @@ def _freeze_norm(network: nn.Module) -> None:
             module.eval()
 
 
-def _one_thread(_: int) -> None:
+def _started(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The loader's batches, its processes running with one OpenCV thread each."""
     import cv2
 
-    torch.set_num_threads(1)
+    threads = cv2.getNumThreads()
+    # before the fork: a process that inherits a pool of threads waits for them for ever when it ends them
     cv2.setNumThreads(1)
+    try:
+        return iter(loader)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
 
 
 def _readable(losses: dict[str, torch.Tensor]) -> str:
