@@ -1,9 +1,9 @@
 """Clips drawn by the computer, with the exact truth of every pixel: what a network must be able to learn.
 
-A road with a sky above it, and one to four objects that move steadily in front of each other: cars are
-boxes, persons ellipses, each with its own colour and stripes. Objects come in and go out at the sides;
-of what shows a sliver only, nobody could tell the class, so slivers are void. A clip is a pure function
-of its seed.
+A road with a sky above it, and one to four objects that move in front of each other: cars are boxes,
+persons ellipses, each with its own colour and stripes. Objects move steadily, and come in and go out at
+the sides; or they change places, so that only their looks tell who is who. Of what shows a sliver only,
+nobody could tell the class, so slivers are void. A clip is a pure function of its seed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ class ClipShape:
     num_frames: int = 12
     min_objects: int = 1
     max_objects: int = 4
+    object_scale: float = 1.0
+    """Times the usual size of an object."""
     max_speed_px: float = 5.0
-    """Pixels per frame."""
+    """Pixels per frame of a steady motion."""
+    change_places: bool = False
+    """With every frame each object takes the place of another instead, and hides who is behind it; now and
+    then it is away for a frame."""
     min_visible_px: int = 48
     """An object of which a frame shows fewer pixels is void there."""
 
@@ -48,10 +53,8 @@ class _Actor:
     """(h, w, 3) uint8, RGB."""
     shape: np.ndarray
     """(h, w) bool: which pixels of the texture it covers."""
-    start: tuple[float, float]
-    """x, y of its left upper corner at frame 0."""
-    speed: tuple[float, float]
-    """Pixels per frame in x and y."""
+    corners: tuple[tuple[int, int], ...]
+    """x, y of its left upper corner, frame by frame."""
 
 
 def generate_clip(seed: int, shape: ClipShape | None = None) -> list[PanopticPicture]:
@@ -66,7 +69,7 @@ def generate_clip(seed: int, shape: ClipShape | None = None) -> list[PanopticPic
         is_car = bool(rng.random() < 0.5)
         colours = car_colours if is_car else person_colours
         colour = colours[position % len(colours)]
-        actors.append(_make_actor((position + 1) / count, colour, shape, rng, is_car=is_car))
+        actors.append(_make_actor(position, count, colour, shape, rng, is_car=is_car))
     pictures = []
     for index in range(shape.num_frames):
         picture = _draw_frame(f"{seed:06d}_{index:04d}", index, background, classes, actors)
@@ -88,24 +91,47 @@ def _background(shape: ClipShape, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _make_actor(
-    nearness: float, colour: np.ndarray, shape: ClipShape, rng: np.random.Generator, *, is_car: bool
+    position: int, count: int, colour: np.ndarray, shape: ClipShape, rng: np.random.Generator, *, is_car: bool
 ) -> _Actor:
-    """An object at this place of the depth order, 0 to 1; nearer ones are drawn later, larger and lower."""
-    base = shape.height_px * (0.16 + 0.14 * nearness) * rng.uniform(0.85, 1.15)
+    """The object at this position of the depth order; nearer ones are drawn later, larger and lower."""
+    nearness = (position + 1) / count
+    base = shape.object_scale * shape.height_px * (0.16 + 0.14 * nearness) * rng.uniform(0.85, 1.15)
     height, width = (base, base * 1.7) if is_car else (base * 1.6, base * 0.75)
     height, width = max(4, round(height)), max(4, round(width))
-    bottom = shape.height_px * (0.55 + 0.4 * nearness)
-    left = rng.uniform(-1.2 * width, shape.width_px + 0.2 * width)
-    speed = rng.uniform(-1.0, 1.0) * shape.max_speed_px
-    if not 0 <= left + width / 2 <= shape.width_px:
-        speed = float(np.copysign(speed, -left))  # what starts outside comes in
+    top = shape.height_px * (0.55 + 0.4 * nearness) - height
+    if shape.change_places:
+        corners = _changing_corners(position, count, width, top, shape, rng)
+    else:
+        corners = _steady_corners(width, top, shape, rng)
     return _Actor(
         category=CAR if is_car else PERSON,
         texture=_texture(height, width, colour, rng, is_car=is_car),
         shape=_silhouette(height, width, is_car=is_car),
-        start=(left, bottom - height),
-        speed=(speed, rng.uniform(-0.4, 0.4)),
+        corners=corners,
     )
+
+
+def _steady_corners(
+    width: int, top: float, shape: ClipShape, rng: np.random.Generator
+) -> tuple[tuple[int, int], ...]:
+    left = rng.uniform(-1.2 * width, shape.width_px + 0.2 * width)
+    speed = rng.uniform(-1.0, 1.0) * shape.max_speed_px
+    if not 0 <= left + width / 2 <= shape.width_px:
+        speed = float(np.copysign(speed, -left))  # what starts outside comes in
+    fall = rng.uniform(-0.4, 0.4)
+    return tuple((round(left + t * speed), round(top + t * fall)) for t in range(shape.num_frames))
+
+
+def _changing_corners(
+    position: int, count: int, width: int, top: float, shape: ClipShape, rng: np.random.Generator
+) -> tuple[tuple[int, int], ...]:
+    """One place further with every frame and up to 0.4 places beside it, but one time in ten outside."""
+    spacing = shape.width_px / count
+    places = (position + np.arange(shape.num_frames)) % count + 0.5
+    centres = spacing * (places + rng.uniform(-0.4, 0.4, shape.num_frames))
+    centres[rng.random(shape.num_frames) < 0.1] = -width
+    tops = top + rng.uniform(-4.0, 4.0, shape.num_frames)
+    return tuple((round(x - width / 2), round(y)) for x, y in zip(centres, tops, strict=True))
 
 
 def _texture(
@@ -137,8 +163,7 @@ def _draw_frame(
     image, class_map = background.copy(), classes.copy()
     instance_map = np.zeros(classes.shape, np.int32)
     for number, actor in enumerate(actors, 1):
-        left = round(actor.start[0] + index * actor.speed[0])
-        top = round(actor.start[1] + index * actor.speed[1])
+        left, top = actor.corners[index]
         place, part = _visible(left, top, actor.shape.shape, classes.shape)
         covered = actor.shape[part]
         image[place][covered] = actor.texture[part][covered]

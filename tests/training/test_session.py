@@ -1,0 +1,83 @@
+"""A whole session, on a packed set of a few drawn pictures: from settings to the files it leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from configs.categories import CITYSCAPES
+from models.vpsnet import VPSNet
+from models.weights import load_weights
+from stages.network import architecture_of, load_network
+from tests.training.learning import clips_of, tiny_settings
+from training.data.packed import PanopticPicture, truth_of
+from training.session import TrainEvents, train
+from training.trainer import Step
+
+SETTINGS = [
+    "train.steps=3",
+    "train.batch_pictures=2",
+    "train.warmup_steps=1",
+    "train.crop_px=[64, 96]",
+    "train.loader_processes=1",
+]
+
+
+def _pack(pictures: list[PanopticPicture], folder: Path) -> None:
+    for part in ("images", "panoptic"):
+        (folder / part).mkdir(parents=True)
+    annotations = []
+    for picture in pictures:
+        ids, segments = truth_of(picture)
+        blue_green_red = np.stack([ids >> 16, ids >> 8, ids], axis=-1).astype(np.uint8)
+        cv2.imwrite(str(folder / "panoptic" / f"{picture.name}.png"), blue_green_red)
+        cv2.imwrite(str(folder / "images" / f"{picture.name}.jpg"), picture.image[:, :, ::-1])
+        info = [{"id": s.id, "category_id": s.category_id, "iscrowd": 0} for s in segments]
+        annotations.append(
+            {"image_id": picture.name, "file_name": f"{picture.name}.png", "segments_info": info}
+        )
+    description = {
+        "images": [{"id": picture.name, "file_name": f"{picture.name}.jpg"} for picture in pictures],
+        "annotations": annotations,
+        "categories": [{"id": c.id, "name": c.name, "isthing": int(c.is_thing)} for c in CITYSCAPES],
+    }
+    (folder / "panoptic.json").write_text(json.dumps(description))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("two_frames", [False, True])
+def test_a_session_leaves_weights_that_load_a_curve_and_the_validation(
+    tmp_path: Path, two_frames: bool
+) -> None:
+    (clip,) = clips_of([24])
+    _pack(clip[:3], tmp_path / "set" / "train")
+    _pack(clip[3:5], tmp_path / "set" / "val")
+    settings = tiny_settings([*SETTINGS, f"train.two_frames={str(two_frames).lower()}"])
+    origins: list[str] = []
+    steps: list[Step] = []
+    judged: list[tuple[int, int]] = []
+    events = TrainEvents(
+        on_start=origins.append, on_step=steps.append, on_picture=lambda done, of: judged.append((done, of))
+    )
+
+    report = train(settings, tmp_path / "set", tmp_path / "out", events)
+
+    assert origins == ["random weights"]
+    assert [step.step for step in steps] == [0, 1, 2]
+    assert ("track" in steps[0].losses) == two_frames
+    assert judged == [(1, 2), (2, 2)]
+    assert report.num_pictures == 2
+    load_weights(VPSNet(architecture_of(settings)), report.weights)
+    chosen = settings.model.model_copy(update={"weights": str(report.weights)})
+    load_network(settings.model_copy(update={"model": chosen}))
+    assert report.curve == tmp_path / "out" / "curve.png"
+    curve = cv2.imread(str(report.curve))
+    assert curve is not None
+    assert curve.std() > 5  # something is drawn
+    validation = json.loads((tmp_path / "out" / "validation.json").read_text())
+    assert validation["pictures"] == 2
+    assert {"road", "sky"} <= set(validation["classes"])
