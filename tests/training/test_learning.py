@@ -28,7 +28,7 @@ from stages.track import TrackStage
 from tests.training.learning import Clip, Verdict, clips_of, judge, random_network, tiny_settings, train_on
 from training.samples import as_view
 
-SEEDS = (17, 19, 25)
+SEEDS = (6, 19, 25)
 CUTS: dict[str, tuple[str, ...]] = {
     "semantic": ("semantic", "panoptic"),
     "proposals": ("rpn_class", "rpn_box"),
