@@ -26,9 +26,9 @@ class Section(BaseModel):
 class InputSettings(Section):
     """From a decoded picture to the network's input."""
 
-    short_side_px: Annotated[int, Field(ge=32)] = 512
+    short_side_px: Annotated[int, Field(ge=32)] = 448
     """The shorter side is resized to this, aspect kept."""
-    max_long_side_px: Annotated[int, Field(ge=32)] = 1280
+    max_long_side_px: Annotated[int, Field(ge=32)] = 1120
     """Unless the longer side would exceed this."""
 
 
@@ -101,7 +101,7 @@ class PanopticSettings(Section):
 
     mask_overlap_max: Fraction01 = 0.3
     """An object is dropped when more of it than this lies under better ones of its class."""
-    min_stuff_area_px: Annotated[int, Field(ge=0)] = 512
+    min_stuff_area_px: Annotated[int, Field(ge=0)] = 392
     """Stuff of a class covering fewer network pixels than this becomes void."""
     unknown_class: bool = True
     """UPSNet's unknown class: pixels that look like a thing but belong to no object become void."""
