@@ -53,10 +53,6 @@ class Statistics:
             for stage, times in self._times.items()
         }
 
-    def total_s(self, measure: str) -> float:
-        """Sum of a measure over all stages and frames."""
-        return sum(sum(times[measure]) for times in self._times.values() if measure in times)
-
     def _wait_s(self, report: StageReport, by_stage: dict[str, StageReport]) -> float:
         """From the end of the last of a stage's inputs to its start."""
         ends = []
