@@ -13,6 +13,7 @@ from configs.categories import CITYSCAPES
 from configs.errors import SourceError
 from training.data import street
 from training.data.packed import PackedSet
+from training.data.packing import describe_segments, segment_id
 from training.data.street_labels import (
     RESERVED_CITIES,
     TRAIN_CITIES,
@@ -21,7 +22,6 @@ from training.data.street_labels import (
     Polygon,
     meaning_of,
     paint,
-    segment_id,
     split_of,
 )
 
@@ -82,7 +82,7 @@ def test_groups_of_things_are_a_crowd_and_groups_of_stuff_are_stuff() -> None:
     assert meaning_of("polegroup") == Meaning("stuff", POLE)
     ids = painted(("cargroup", rectangle(0, 0, 0.4, 0.9)), ("cargroup", rectangle(0.6, 0, 0.9, 0.9)))
     assert set(np.unique(ids)) == {0, segment_id(CAR, 0)}
-    (crowd,) = street.describe_segments(ids)
+    (crowd,) = describe_segments(ids)
     assert (crowd["category_id"], crowd["iscrowd"]) == (CAR, 1)
 
 

@@ -7,7 +7,6 @@ as `training.data.packed` reads them. Pictures are widened to their original 2:1
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections import Counter
@@ -18,17 +17,16 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 import yaml
 
 from configs.categories import CITYSCAPES
-from configs.errors import OutputError, SourceError, UsageError
+from configs.errors import SourceError, UsageError
+from training.data.packing import Packed, close_split, open_split, write_picture
 from training.data.street_labels import Meaning, Polygon, Split, meaning_of, paint, read_polygons, split_of
 
 RAW_FOLDERS = ("train", "valid", "test")
 """Folders of the set as it is distributed; its own split is not ours."""
 _NAME_END = "_leftImg8bit"
-_JPEG_QUALITY = 95
 SPLITS: tuple[Split, ...] = ("train", "val")
 
 _EXPECTED = {"person": 16483, "car": 24075, "bicycle": 3379, "rider": 1604, "motorcycle": 683,
@@ -49,16 +47,6 @@ class RawPicture:
     def city(self) -> str:
         """First part of the name."""
         return self.name.split("_", 1)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """What a converted picture contributes to panoptic.json."""
-
-    name: str
-    size: tuple[int, int]
-    segments: list[dict[str, object]]
-    void_px: int
 
 
 def list_pictures(raw: Path) -> list[RawPicture]:
@@ -89,7 +77,7 @@ def read_names(raw: Path) -> list[str]:
     return [str(name) for name in names]
 
 
-def convert_picture(picture: RawPicture, meanings: Sequence[Meaning], folder: Path, height: int) -> Converted:
+def convert_picture(picture: RawPicture, meanings: Sequence[Meaning], folder: Path, height: int) -> Packed:
     """Writes picture and map of one picture into a split's folder."""
     cv2.setNumThreads(1)
     if split_of(picture.city) is None:
@@ -101,60 +89,20 @@ def convert_picture(picture: RawPicture, meanings: Sequence[Meaning], folder: Pa
     ids = paint(read_polygons(picture.labels, len(meanings)), meanings, size)
     rows = cv2.resize(image, (image.shape[1], height), interpolation=cv2.INTER_AREA)
     wide = cv2.resize(rows, (2 * height, height), interpolation=cv2.INTER_CUBIC)
-    _write(folder / "images" / f"{picture.name}.jpg", wide, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    _write(folder / "panoptic" / f"{picture.name}.png", _to_bgr(ids), [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    return Converted(picture.name, size, describe_segments(ids), int(np.count_nonzero(ids == 0)))
+    return write_picture(folder, picture.name, wide, ids)
 
 
-def describe_segments(ids: np.ndarray) -> list[dict[str, object]]:
-    """`segments_info` of a map of segment ids, ascending in id."""
-    segments: list[dict[str, object]] = []
-    for value in np.unique(ids[ids > 0]).tolist():
-        mask = (ids == value).astype(np.uint8)
-        category = CITYSCAPES[(value & 0xFF) - 1]
-        crowd = category.is_thing and value >> 8 == 0
-        segments.append(
-            {
-                "id": value,
-                "category_id": category.id,
-                "area": int(cv2.countNonZero(mask)),
-                "bbox": list(cv2.boundingRect(mask)),
-                "iscrowd": int(crowd),
-            }
-        )
-    return segments
-
-
-def panoptic_json(converted: Sequence[Converted]) -> dict[str, object]:
-    """The COCO panoptic description of a split."""
-    return {
-        "images": [
-            {"id": n, "file_name": f"{c.name}.jpg", "width": c.size[1], "height": c.size[0]}
-            for n, c in enumerate(converted, 1)
-        ],
-        "annotations": [
-            {"image_id": n, "file_name": f"{c.name}.png", "segments_info": c.segments}
-            for n, c in enumerate(converted, 1)
-        ],
-        "categories": [
-            {"id": c.id, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
-            for c in CITYSCAPES
-        ],
-    }
-
-
-def convert(raw: Path, out: Path, height: int, processes: int) -> dict[Split, list[Converted]]:
+def convert(raw: Path, out: Path, height: int, processes: int) -> dict[Split, list[Packed]]:
     """Converts the whole set; panoptic.json is written last, so an interrupted split is not taken for one."""
     meanings = [meaning_of(name) for name in read_names(raw)]
-    result: dict[Split, list[Converted]] = {}
+    result: dict[Split, list[Packed]] = {}
     with ProcessPoolExecutor(processes) as pool:
         for split, pictures in by_split(list_pictures(raw)).items():
             folder = out / split
-            _make_folders(folder)
+            open_split(folder)
             work = partial(convert_picture, meanings=meanings, folder=folder, height=height)
             result[split] = list(pool.map(work, pictures, chunksize=16))
-            text = json.dumps(panoptic_json(result[split]), separators=(",", ":"))
-            (folder / "panoptic.json").write_text(text, encoding="ascii")
+            close_split(folder, result[split])
     return result
 
 
@@ -169,26 +117,7 @@ def _all_polygons(raw: Path, names: int) -> Iterator[Polygon]:
         yield from read_polygons(picture.labels, names)
 
 
-def _make_folders(folder: Path) -> None:
-    try:
-        for part in ("images", "panoptic"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / "panoptic.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
-
-
-def _to_bgr(ids: np.ndarray) -> np.ndarray:
-    """The id map as OpenCV writes it: R + 256 G + 65536 B, stored B, G, R."""
-    return np.stack([ids >> 16, ids >> 8, ids], axis=-1).astype(np.uint8)
-
-
-def _write(path: Path, image: np.ndarray, options: list[int]) -> None:
-    if not cv2.imwrite(str(path), image, options):
-        raise OutputError(f"{path}: cannot be written; is the disk full?")
-
-
-def _report(raw: Path, result: dict[Split, list[Converted]]) -> None:
+def _report(raw: Path, result: dict[Split, list[Packed]]) -> None:
     for split, converted in result.items():
         things = Counter(
             CITYSCAPES[int(str(s["category_id"]))].name

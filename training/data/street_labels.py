@@ -16,6 +16,7 @@ import numpy as np
 
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError
+from training.data.packing import segment_id
 
 Split = Literal["train", "val"]
 
@@ -99,11 +100,6 @@ def meaning_of(name: str) -> Meaning:
                 return Meaning("stuff", category.id)
             return Meaning("thing" if base == name else "crowd", category.id)
     raise SourceError(f"unknown class name {name!r}: expected one of Cityscapes' label names")
-
-
-def segment_id(category_id: int, instance: int) -> int:
-    """Id of a segment in the packed format; instance 0 is stuff, or the crowd of a thing class."""
-    return (instance << 8) | (category_id + 1)
 
 
 def read_polygons(path: Path, names: int) -> list[Polygon]:

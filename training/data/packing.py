@@ -1,0 +1,102 @@
+"""Writes a packed set, as `training.data.packed` reads it: pictures, maps of segment ids, a description.
+
+Ids are (instance << 8) + class + 1; instance 0 is stuff, or the crowd of a thing class; 0 is void.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from configs.categories import CITYSCAPES
+from configs.errors import OutputError
+
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What a written picture contributes to panoptic.json."""
+
+    name: str
+    size: tuple[int, int]
+    """(height, width)."""
+    segments: list[dict[str, object]]
+    void_px: int
+
+
+def segment_id(category_id: int, instance: int) -> int:
+    """Id of a segment in the packed format; instance 0 is stuff, or the crowd of a thing class."""
+    return (instance << 8) | (category_id + 1)
+
+
+def open_split(folder: Path) -> None:
+    """Makes the folders of a split; until `close_split` it is not taken for a whole one."""
+    try:
+        for part in ("images", "panoptic"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / "panoptic.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def write_picture(folder: Path, name: str, image: np.ndarray, ids: np.ndarray) -> Packed:
+    """Adds a picture (H, W, 3) uint8 BGR and its segment ids (H, W) int32 to a split."""
+    _write(folder / "images" / f"{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    _write(folder / "panoptic" / f"{name}.png", _to_bgr(ids), [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    size = (ids.shape[0], ids.shape[1])
+    return Packed(name, size, describe_segments(ids), int(np.count_nonzero(ids == 0)))
+
+
+def close_split(folder: Path, pictures: Sequence[Packed]) -> None:
+    """Writes the split's panoptic.json."""
+    description = {
+        "images": [
+            {"id": n, "file_name": f"{p.name}.jpg", "width": p.size[1], "height": p.size[0]}
+            for n, p in enumerate(pictures, 1)
+        ],
+        "annotations": [
+            {"image_id": n, "file_name": f"{p.name}.png", "segments_info": p.segments}
+            for n, p in enumerate(pictures, 1)
+        ],
+        "categories": [
+            {"id": c.id, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
+            for c in CITYSCAPES
+        ],
+    }
+    text = json.dumps(description, separators=(",", ":"))
+    (folder / "panoptic.json").write_text(text, encoding="ascii")
+
+
+def describe_segments(ids: np.ndarray) -> list[dict[str, object]]:
+    """`segments_info` of a map of segment ids, ascending in id."""
+    segments: list[dict[str, object]] = []
+    for value in np.unique(ids[ids > 0]).tolist():
+        mask = (ids == value).astype(np.uint8)
+        category = CITYSCAPES[(value & 0xFF) - 1]
+        crowd = category.is_thing and value >> 8 == 0
+        segments.append(
+            {
+                "id": value,
+                "category_id": category.id,
+                "area": int(cv2.countNonZero(mask)),
+                "bbox": list(cv2.boundingRect(mask)),
+                "iscrowd": int(crowd),
+            }
+        )
+    return segments
+
+
+def _to_bgr(ids: np.ndarray) -> np.ndarray:
+    """The id map as OpenCV writes it: R + 256 G + 65536 B, stored B, G, R."""
+    return np.stack([ids >> 16, ids >> 8, ids], axis=-1).astype(np.uint8)
+
+
+def _write(path: Path, image: np.ndarray, options: list[int]) -> None:
+    if not cv2.imwrite(str(path), image, options):
+        raise OutputError(f"{path}: cannot be written; is the disk full?")
