@@ -83,7 +83,12 @@ def run_command(
 
 @app.command("train")
 def train_command(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Packed set with train/ and val/.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data", metavar="DIR", help="Packed set with train/; may be repeated. The first has val/."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", metavar="DIR", help="Checkpoints and weights; resumes."),

@@ -8,12 +8,13 @@ OUTPUT/validation.json       PQ and mIoU on the validation split
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import torch
+from torch.utils.data import ConcatDataset
 
 from configs.categories import thing_ids
 from configs.errors import SettingsError, WeightsError
@@ -57,15 +58,17 @@ class TrainEvents:
     """After each picture of the validation: how many are done, of how many."""
 
 
-def train(settings: Settings, data: Path, output: Path, events: TrainEvents) -> TrainReport:
-    """Train on data/train, validate on data/val; resumes when `output` holds a checkpoint.
+def train(settings: Settings, data: Sequence[Path], output: Path, events: TrainEvents) -> TrainReport:
+    """Train on the split train of all sets, validate on val of the first.
+
+    Resumes when `output` holds a checkpoint. A set that is named twice is seen twice as often.
 
     `settings.run` must be resolved (device and threads concrete).
     """
     options = settings.train
     torch.set_num_threads(settings.run.threads)
     torch.manual_seed(options.seed)
-    pictures, held_out = PackedSet(data, "train"), PackedSet(data, "val")
+    sets, held_out = [PackedSet(root, "train") for root in data], PackedSet(data[0], "val")
     network, origin = _initial_network(settings)
     events.on_start(origin)
     trainer = Trainer(
@@ -79,13 +82,14 @@ def train(settings: Settings, data: Path, output: Path, events: TrainEvents) -> 
         crop_px=options.crop_px, base_height_px=options.base_height_px, scale_range=options.scale_range
     )
     source = SampleSource(
-        pictures,
+        ConcatDataset(sets),
         augmentation,
         thing_ids(settings.category_set),
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
     )
-    trainer.run(source, repeat_factors(pictures.classes_of(), options.rare_below), events.on_step)
+    classes_of = [classes for pictures in sets for classes in pictures.classes_of()]
+    trainer.run(source, repeat_factors(classes_of, options.rare_below), events.on_step)
     save_weights(trainer.averaged, output / WEIGHTS)
     curve = draw_curve(output / CURVE)
     quality = _judge(settings, output / WEIGHTS, held_out, events)

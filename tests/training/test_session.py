@@ -54,7 +54,8 @@ def test_a_session_leaves_weights_that_load_a_curve_and_the_validation(
     tmp_path: Path, two_frames: bool
 ) -> None:
     (clip,) = clips_of([24])
-    _pack(clip[:3], tmp_path / "set" / "train")
+    _pack(clip[:2], tmp_path / "set" / "train")
+    _pack(clip[2:3], tmp_path / "more" / "train")
     _pack(clip[3:5], tmp_path / "set" / "val")
     settings = tiny_settings([*SETTINGS, f"train.two_frames={str(two_frames).lower()}"])
     origins: list[str] = []
@@ -64,7 +65,7 @@ def test_a_session_leaves_weights_that_load_a_curve_and_the_validation(
         on_start=origins.append, on_step=steps.append, on_picture=lambda done, of: judged.append((done, of))
     )
 
-    report = train(settings, tmp_path / "set", tmp_path / "out", events)
+    report = train(settings, [tmp_path / "set", tmp_path / "more"], tmp_path / "out", events)
 
     assert origins == ["random weights"]
     assert [step.step for step in steps] == [0, 1, 2]

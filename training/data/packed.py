@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from torch.utils.data import Dataset
 
 from configs.categories import CITYSCAPES, Category
 from configs.errors import SourceError
@@ -46,7 +47,7 @@ class _Entry:
     segments: tuple[LabelledSegment, ...]
 
 
-class PackedSet:
+class PackedSet(Dataset[PanopticPicture]):
     """The pictures of one split by position, in the order of panoptic.json; other processes may have it."""
 
     def __init__(self, root: Path | str, split: str, categories: Sequence[Category] = CITYSCAPES) -> None:
