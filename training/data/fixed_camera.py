@@ -1,0 +1,116 @@
+"""Labels frames of a clip of a fixed camera: `python -m training.data.fixed_camera`.
+
+What does not move was drawn once by hand, in `backgrounds/`; what moves comes from a teacher
+(`training.data.teacher`). An object that the teacher doubts, or that the background's void may hide, is
+void. With --split, one half of the clip is for training and the other for validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from configs.categories import CITYSCAPES
+from configs.errors import SourceError, UsageError
+from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
+from training.data.teacher import InstanceTeacher, TeacherObject
+
+BACKGROUNDS = Path(__file__).resolve().parent / "backgrounds"
+SURE = 0.4
+"""Objects of a lower score become void."""
+DOUBTED = 0.15
+"""Those of a still lower one are no objects."""
+_MIN_OBJECT_PX = 40
+
+Teacher = Callable[[np.ndarray], list[TeacherObject]]
+
+
+def read_background(path: Path) -> np.ndarray:
+    """The drawing as segment ids, (H, W) int32."""
+    ids_of = {category.name: segment_id(category.id, 0) for category in CITYSCAPES} | {"void": 0}
+    try:
+        drawing = json.loads(path.read_text(encoding="utf-8"))
+        width, height = drawing["size"]
+        ids = np.zeros((height, width), np.int32)
+        for region in drawing["regions"]:
+            cv2.fillPoly(ids, [np.array(region["points"], np.int32)], ids_of[region["class"]])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{path}: not a drawing of a background ({error!r})") from error
+    return ids
+
+
+def combine(background: np.ndarray, objects: Sequence[TeacherObject]) -> np.ndarray:
+    """The background's ids with the objects on it, the one that reaches lowest in front."""
+    ids = background.copy()
+    for found in objects:
+        if found.score < SURE:
+            ids[found.mask] = 0
+    sure = [found for found in objects if found.score >= SURE and found.mask.sum() >= _MIN_OBJECT_PX]
+    for instance, found in enumerate(sorted(sure, key=_lowest_row), 1):
+        ids[found.mask] = segment_id(found.category_id, instance)
+    return ids
+
+
+def convert(clip: Path, background: np.ndarray, out: Path, every: int, teacher: Teacher) -> list[Packed]:
+    """Every so many frames of the second half for training, and of the first half for validation."""
+    frames = list(_frames(clip, every, background.shape))
+    result: list[Packed] = []
+    for split, chosen in (("val", frames[: len(frames) // 2]), ("train", frames[len(frames) // 2 :])):
+        open_split(out / split)
+        pictures = [
+            write_picture(out / split, f"{clip.stem}_{index:06d}", image, combine(background, teacher(image)))
+            for index, image in chosen
+        ]
+        close_split(out / split, pictures)
+        result += pictures
+    return result
+
+
+def _lowest_row(found: TeacherObject) -> int:
+    return int(np.flatnonzero(found.mask.any(axis=1))[-1])
+
+
+def _frames(clip: Path, every: int, size: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
+    try:
+        with av.open(str(clip)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if (frame.height, frame.width) != size:
+                    raise SourceError(
+                        f"{clip}: {frame.width}x{frame.height}, but the background was drawn on "
+                        f"{size[1]}x{size[0]}"
+                    )
+                if index % every == 0:
+                    yield index, frame.to_ndarray(format="bgr24")
+    except (OSError, av.error.FFmpegError) as error:
+        raise SourceError(f"{clip}: cannot be read as a video ({error})") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 2 for a mistake of the caller's, with one line that names it."""
+    parser = argparse.ArgumentParser(prog="python -m training.data.fixed_camera", description=__doc__)
+    parser.add_argument("--clip", type=Path, required=True, help="the video")
+    parser.add_argument("--background", required=True, help="name of a drawing in backgrounds/")
+    parser.add_argument("--out", type=Path, required=True, help="where train/ and val/ are written")
+    parser.add_argument("--every", type=int, default=10, help="take one frame of so many")
+    options = parser.parse_args(arguments)
+    try:
+        background = read_background(BACKGROUNDS / f"{options.background}.json")
+        teacher = InstanceTeacher(long_side_px=1280, min_score=DOUBTED)
+        pictures = convert(options.clip, background, options.out, options.every, teacher)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    objects = sum(int(str(s["id"])) >> 8 > 0 for p in pictures for s in p.segments)
+    print(f"{len(pictures)} pictures, {objects} objects")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
