@@ -84,9 +84,11 @@ def run_command(
 @app.command("train")
 def train_command(
     data: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
-            "--data", metavar="DIR", help="Packed set with train/; may be repeated. The first has val/."
+            "--data",
+            metavar="DIR[@N]",
+            help="Packed set, its pictures seen N times as often; may be repeated. The first is judged on.",
         ),
     ],
     output: Annotated[
@@ -108,8 +110,9 @@ def train_command(
         from training.session import TrainEvents, train
 
         settings = resolve(load_settings(config, set_ or []))
+        sets = [path for text in data for path in parse_set(text)]
         with _progress_bar() as bar:
-            report = train(settings, data, output, _training_events(bar, TrainEvents))
+            report = train(settings, sets, output, _training_events(bar, TrainEvents))
         typer.echo(f"{report.num_pictures} validation pictures: {headline(report.quality)}")
         for path in (report.weights, report.curve, report.validation):
             typer.echo(f"  {path}")
@@ -188,6 +191,16 @@ def parse_time(text: str) -> float:
     except ValueError:
         raise UsageError(f"{text!r} is not a time; use seconds (12.5) or H:MM:SS") from None
     return seconds
+
+
+def parse_set(text: str) -> list[Path]:
+    """The folder in "DIR" or "DIR@N", as often as it counts."""
+    folder, at, times = text.rpartition("@")
+    if not at:
+        return [Path(text)]
+    if not times.isdecimal() or int(times) < 1:
+        raise UsageError(f"{text!r}: expected DIR or DIR@N with a whole number N of 1 or more")
+    return [Path(folder)] * int(times)
 
 
 def _tell(reports: list[StreamReport], debug: bool) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import UsageError
-from run_pipeline import parse_time
+from run_pipeline import parse_set, parse_time
 from tests.pipeline.random_network import write_moving_pictures, write_random_weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +69,17 @@ def test_times_are_seconds_or_clock(text: str, seconds: float) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a time"):
         parse_time(text)
+
+
+def test_a_set_counts_as_often_as_it_says() -> None:
+    assert parse_set("data/a") == [Path("data/a")]
+    assert parse_set("data/a@b@3") == [Path("data/a@b")] * 3
+
+
+@pytest.mark.parametrize("text", ["data@0", "data@", "data@x"])
+def test_what_counts_no_times_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected DIR or DIR@N"):
+        parse_set(text)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
