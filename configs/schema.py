@@ -84,6 +84,8 @@ class DetectSettings(Section):
     nms_iou: Fraction01 = 0.5
     """Suppression between objects of any class."""
     max_objects: Positive = 100
+    mask_overlap_max: Fraction01 = 0.3
+    """An object is dropped when more of it than this lies under better ones of its class."""
 
 
 class TrackSettings(Section):
@@ -99,8 +101,6 @@ class TrackSettings(Section):
 class PanopticSettings(Section):
     """From objects and semantic logits to one map."""
 
-    mask_overlap_max: Fraction01 = 0.3
-    """An object is dropped when more of it than this lies under better ones of its class."""
     min_stuff_area_px: Annotated[int, Field(ge=0)] = 392
     """Stuff of a class covering fewer network pixels than this becomes void."""
     unknown_class: bool = True

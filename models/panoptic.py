@@ -114,7 +114,6 @@ class PanopticRules:
 
     stuff_ids: tuple[int, ...]
     thing_ids: tuple[int, ...]
-    mask_overlap_max: float = 0.3
     min_stuff_area_px: int = 2048
     unknown_class: bool = False
 
@@ -132,17 +131,16 @@ def merge(
     best, winner = semantic_logits[stuff].max(0)
     owner = stuff[winner]
     unknown = semantic_logits[list(rules.thing_ids)].max(0).values if rules.unknown_class else None
-    kept = remove_hidden_masks(boxes, classes, mask_logits, (height, width), rules.mask_overlap_max)
     if unknown is not None:
-        owner, best = _let_unknown_compete(semantic_logits, unknown, boxes, classes, kept, owner, best)
-    for position in kept:
+        owner, best = _let_unknown_compete(semantic_logits, unknown, boxes, classes, owner, best)
+    for position in range(len(boxes)):
         window = Window.of(boxes[position], (height, width))
         logit = semantic_logits[classes[position], window.rows, window.columns]
         logit = logit + paste_mask(mask_logits[position], boxes[position], window)
         wins = logit > best[window.rows, window.columns]
         best[window.rows, window.columns][wins] = logit[wins]
         owner[window.rows, window.columns][wins] = num_classes + position
-    for position in kept:
+    for position in range(len(boxes)):
         _yield_to_stuff(
             owner, semantic_logits, boxes[position], num_classes + position, int(classes[position]), rules
         )
@@ -154,7 +152,6 @@ def _let_unknown_compete(
     unknown: Tensor,
     boxes: Tensor,
     classes: Tensor,
-    kept: Sequence[int],
     owner: Tensor,
     best: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -162,15 +159,15 @@ def _let_unknown_compete(
     size = (unknown.shape[0], unknown.shape[1])
     best_object = torch.full_like(unknown, -torch.inf)
     covered = torch.zeros_like(unknown)
-    for position in kept:
-        window = Window.of(boxes[position], size)
-        part = semantic_logits[classes[position], window.rows, window.columns]
+    for box, category in zip(boxes, classes.tolist(), strict=True):
+        window = Window.of(box, size)
+        part = semantic_logits[category, window.rows, window.columns]
         view = best_object[window.rows, window.columns]
         torch.maximum(view, part, out=view)
         covered[window.rows, window.columns] += 1
     # outside a box an object's semantic part is 0, and so takes part in the maximum
-    best_object = torch.where(covered < len(kept), best_object.clamp(min=0.0), best_object)
-    unknown = unknown - (best_object if kept else 0.0)
+    best_object = torch.where(covered < len(boxes), best_object.clamp(min=0.0), best_object)
+    unknown = unknown - (best_object if len(boxes) else 0.0)
     wins = unknown > best
     return torch.where(wins, VOID, owner), torch.where(wins, unknown, best)
 

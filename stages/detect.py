@@ -6,6 +6,7 @@ import torch
 
 from configs.schema import Settings
 from models.boxes import select_objects
+from models.panoptic import remove_hidden_masks
 from models.vpsnet import VPSNet
 from stages.messages import Detections, Features
 from stages.network import load_network, precision
@@ -23,7 +24,10 @@ class DetectStage:
 
     @torch.inference_mode()
     def __call__(self, features: Features) -> Detections:
-        """Objects in descending score, above the settings' threshold."""
+        """Objects in descending score, above the settings' threshold.
+
+        A second box on a part of an object goes here, before tracking, so that it takes no identity.
+        """
         network, rules, levels = self._network, self._settings.detect, features.levels
         size = (levels[0].shape[-2] * 4, levels[0].shape[-1] * 4)
         with precision(self._settings):
@@ -40,6 +44,8 @@ class DetectStage:
                 max_objects=rules.max_objects,
             )
             masks = network.mask(levels, [boxes], labels, size)
+            kept = remove_hidden_masks(boxes, labels, masks, features.network_size, rules.mask_overlap_max)
+            boxes, scores, labels, masks = boxes[kept], scores[kept], labels[kept], masks[kept]
             embeddings = network.track(levels, [boxes], size)
         return Detections(
             index=features.index,

@@ -30,7 +30,6 @@ class PanopticStage:
         self._rules = PanopticRules(
             stuff_ids=stuff_ids(categories),
             thing_ids=thing_ids(categories),
-            mask_overlap_max=settings.panoptic.mask_overlap_max,
             min_stuff_area_px=settings.panoptic.min_stuff_area_px,
             unknown_class=settings.panoptic.unknown_class,
         )

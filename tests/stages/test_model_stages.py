@@ -120,6 +120,20 @@ def test_detections_of_a_frame_are_the_same_when_asked_twice(settings: Settings,
     assert one.boxes[:, 3].max().item() <= 128
 
 
+def test_an_object_that_better_ones_of_its_class_cover_is_not_handed_on(
+    settings: Settings, network: VPSNet
+) -> None:
+    features = FeaturesStage(settings, network)(_frame(0))
+    counts = []
+    for most in (1.0, 0.0):
+        update = {"score_threshold": 0.05, "nms_iou": 0.9, "mask_overlap_max": most}
+        rules = settings.detect.model_copy(update=update)
+        found = DetectStage(settings.model_copy(update={"detect": rules}), network)(features)
+        assert len(found.boxes) == len(found.mask_logits) == len(found.embeddings)
+        counts.append(len(found.boxes))
+    assert counts[0] > counts[1] > 0
+
+
 def test_missing_weights_are_an_error_that_names_the_remedy(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"model\.weights is not set.*--set model\.weights=FILE"):
         load_network(settings)
