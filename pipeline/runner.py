@@ -111,7 +111,7 @@ def _run_stream(
     clock_s = [time.monotonic()]
     driver = StreamDriver(
         source=source,
-        output=output,
+        output=output.absolute(),  # a worker may have another working folder
         plan=context.plan,
         limits=limits,
         executor=context.executor,
