@@ -10,6 +10,7 @@ from typing import Literal
 
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 BackboneName = Literal["mobilenet_v2", "resnet50"]
 
@@ -62,3 +63,17 @@ class ResNet50(nn.Module):
 def build_backbone(name: BackboneName) -> MobileNetV2 | ResNet50:
     """The backbone of that name, randomly initialised."""
     return MobileNetV2() if name == "mobilenet_v2" else ResNet50()
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Merge, in place, every batch norm that follows a convolution into it; for inference alone.
+
+    A norm follows the convolution that is registered right before it, as in torchvision's backbones.
+    """
+    previous: tuple[str, nn.Module] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and previous and isinstance(previous[1], nn.Conv2d):
+            setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
+            setattr(module, name, nn.Identity())
+        fold_norms(child)
+        previous = name, child

@@ -74,6 +74,11 @@ class ProposalHead(nn.Module):
         return proposals, losses
 
 
+def for_regions(levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """P2..P6 -> P2..P5 as RoIAlign reads them, float32 and contiguous: made once for all three heads."""
+    return tuple(x.float().contiguous() for x in levels[:4])
+
+
 class RegionPooler(nn.Module):
     """RoIAlign with 2 samples a bin, each region from the level that fits its size."""
 
@@ -84,10 +89,11 @@ class RegionPooler(nn.Module):
         )
 
     def forward(self, levels: Sequence[Tensor], boxes: Sequence[Tensor], padded_size: Size) -> Tensor:
-        """P2..P6 and boxes per picture -> (R, C, S, S), float32."""
+        """`for_regions` of P2..P5, and boxes per picture -> (R, C, S, S), float32."""
         with torch.autocast(levels[0].device.type, enabled=False):
-            named = _named([x.float() for x in levels])
-            pooled: Tensor = self.align(named, [x.float() for x in boxes], [padded_size] * len(boxes))
+            pooled: Tensor = self.align(
+                _named(levels), [x.float() for x in boxes], [padded_size] * len(boxes)
+            )
         return pooled
 
 

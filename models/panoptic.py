@@ -127,12 +127,11 @@ def merge(
     Works for N = 0. An object that wins no pixel simply does not appear.
     """
     num_classes, height, width = semantic_logits.shape
-    stuff = torch.as_tensor(rules.stuff_ids, device=semantic_logits.device)
-    best, winner = semantic_logits[stuff].max(0)
-    owner = stuff[winner]
-    unknown = semantic_logits[list(rules.thing_ids)].max(0).values if rules.unknown_class else None
-    if unknown is not None:
-        owner, best = _let_unknown_compete(semantic_logits, unknown, boxes, classes, owner, best)
+    best, owner = _best_of(semantic_logits, rules.stuff_ids)
+    thing_best, thing_class = _best_of(semantic_logits, rules.thing_ids)
+    semantic_class = torch.where(thing_best > best, thing_class, owner)
+    if rules.unknown_class:
+        owner, best = _let_unknown_compete(semantic_logits, thing_best, boxes, classes, owner, best)
     for position in range(len(boxes)):
         window = Window.of(boxes[position], (height, width))
         logit = semantic_logits[classes[position], window.rows, window.columns]
@@ -142,9 +141,16 @@ def merge(
         owner[window.rows, window.columns][wins] = num_classes + position
     for position in range(len(boxes)):
         _yield_to_stuff(
-            owner, semantic_logits, boxes[position], num_classes + position, int(classes[position]), rules
+            owner, semantic_class, boxes[position], num_classes + position, int(classes[position]), rules
         )
     return _drop_small_stuff(owner, num_classes, rules.min_stuff_area_px)
+
+
+def _best_of(semantic_logits: Tensor, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The largest logit of each pixel among some classes (h, w), and the class it belongs to."""
+    chosen = torch.as_tensor(ids, device=semantic_logits.device)
+    best, winner = semantic_logits.index_select(0, chosen).max(0)
+    return best, chosen[winner]
 
 
 def _let_unknown_compete(
@@ -173,19 +179,18 @@ def _let_unknown_compete(
 
 
 def _yield_to_stuff(
-    owner: Tensor, semantic_logits: Tensor, box: Tensor, label: int, category: int, rules: PanopticRules
+    owner: Tensor, semantic_class: Tensor, box: Tensor, label: int, category: int, rules: PanopticRules
 ) -> None:
     """Give an object's pixels to a stuff class that holds at least half of them semantically."""
     window = Window.of(box, (owner.shape[0], owner.shape[1]))
     region = owner[window.rows, window.columns]
     mine = region == label
-    area = int(mine.sum())
-    if area == 0:
+    votes = semantic_class[window.rows, window.columns][mine]
+    if len(votes) == 0:
         return
-    votes = semantic_logits[:, window.rows, window.columns][:, mine].argmax(0)
-    counts = torch.bincount(votes, minlength=semantic_logits.shape[0])
+    counts = torch.bincount(votes)
     majority = int(counts.argmax())
-    if majority != category and majority in rules.stuff_ids and int(counts[majority]) * 2 >= area:
+    if majority != category and majority in rules.stuff_ids and int(counts[majority]) * 2 >= len(votes):
         region[mine] = majority
 
 

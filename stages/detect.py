@@ -6,6 +6,7 @@ import torch
 
 from configs.schema import Settings
 from models.boxes import select_objects
+from models.heads import for_regions
 from models.panoptic import remove_hidden_masks
 from models.vpsnet import VPSNet
 from stages.messages import Detections, Features
@@ -33,7 +34,8 @@ class DetectStage:
         with precision(self._settings):
             semantic = network.semantic(levels)
             proposals, _ = network.proposals(levels, size, [features.network_size])
-            logits, codes = network.box(levels, proposals, size)
+            regions = for_regions(levels)
+            logits, codes = network.box(regions, proposals, size)
             boxes, scores, labels = select_objects(
                 logits,
                 codes,
@@ -43,10 +45,10 @@ class DetectStage:
                 nms_iou=rules.nms_iou,
                 max_objects=rules.max_objects,
             )
-            masks = network.mask(levels, [boxes], labels, size)
+            masks = network.mask(regions, [boxes], labels, size)
             kept = remove_hidden_masks(boxes, labels, masks, features.network_size, rules.mask_overlap_max)
             boxes, scores, labels, masks = boxes[kept], scores[kept], labels[kept], masks[kept]
-            embeddings = network.track(levels, [boxes], size)
+            embeddings = network.track(regions, [boxes], size)
         return Detections(
             index=features.index,
             boxes=boxes,

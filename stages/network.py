@@ -11,6 +11,7 @@ import torch
 from configs.categories import thing_ids
 from configs.errors import WeightsError
 from configs.schema import Settings
+from models.backbone import fold_norms
 from models.vpsnet import PARTS, Architecture, VPSNet
 from models.weights import load_weights
 
@@ -59,9 +60,10 @@ def load_network(settings: Settings, parts: Iterable[str] = PARTS) -> VPSNet:
 
 
 def prepare(network: VPSNet, settings: Settings) -> VPSNet:
-    """For inference: evaluation mode, on the settings' device, channels last."""
+    """For inference, in place: evaluation mode, norms folded, on the settings' device, channels last."""
     device = torch.device(settings.run.device)
-    return network.eval().to(device).to(memory_format=torch.channels_last)
+    fold_norms(network.eval())
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def precision(settings: Settings) -> AbstractContextManager[object]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torchvision.ops import box_iou, roi_align
 
 from models.boxes import encode_boxes
+from models.heads import for_regions
 from models.panoptic import panoptic_logits
 from models.vpsnet import VPSNet
 from training.samples import VOID_CLASS, View
@@ -137,6 +138,7 @@ class Losses:
             sample_regions(boxes.detach(), view, label, self._regions)
             for boxes, view, label in zip(proposals, current, labels, strict=True)
         ]
+        levels = for_regions(levels)
         logits, codes = network.box(levels, [region.boxes for region in regions], size)
         losses = {"rpn_class": rpn["loss_objectness"], "rpn_box": rpn["loss_rpn_box_reg"]}
         losses |= _box_losses(logits, codes, regions, current)
@@ -145,7 +147,7 @@ class Losses:
         losses["panoptic"] = self._panoptic_loss(levels, semantic, current, labels, size)
         if previous is not None and reference is not None:
             embeddings = network.track(levels, positives, size)
-            memory = network.track(reference, [view.boxes for view in previous], size)
+            memory = network.track(for_regions(reference), [view.boxes for view in previous], size)
             losses["track"] = track_loss(embeddings, memory, regions, current, previous)
         return losses
 

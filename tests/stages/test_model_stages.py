@@ -143,9 +143,10 @@ def test_missing_weights_are_an_error_that_names_the_remedy(settings: Settings, 
 
 
 def test_a_stage_built_from_a_file_equals_one_built_from_the_network(
-    settings: Settings, network: VPSNet, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    save_weights(network, tmp_path / "w.safetensors")
+    torch.manual_seed(0)
+    save_weights(VPSNet(architecture_of(settings)), tmp_path / "w.safetensors")
     model = settings.model.model_copy(update={"weights": str(tmp_path / "w.safetensors")})
     stored = settings.model_copy(update={"model": model})
     one = FeaturesStage(stored)(_frame(0))
