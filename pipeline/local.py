@@ -16,7 +16,7 @@ from configs.schema import Settings
 from pipeline.executor import HostDiedError, Ref
 from pipeline.host import Call, Host, StageFactory, Value, build_host
 from pipeline.inline import complete
-from pipeline.placement import Plan
+from pipeline.placement import Group, Plan
 
 
 class LocalExecutor:
@@ -25,11 +25,17 @@ class LocalExecutor:
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
         groups = dict(zip(plan.host_names, (*plan.groups, None), strict=True))
         self._closing = threading.Event()
+        self._building = threading.Lock()
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in groups}
         self._hosts: dict[str, Future[Host]] = {
-            name: self._threads[name].submit(build_host, group, settings, factory, time.thread_time)
+            name: self._threads[name].submit(self._build, group, settings, factory)
             for name, group in groups.items()
         }
+
+    def _build(self, group: Group | None, settings: Settings, factory: StageFactory) -> Host:
+        # one after the other: threads that import packages which import each other see them half made
+        with self._building:
+            return build_host(group, settings, factory, time.thread_time)
 
     def wait_until_ready(self) -> None:
         for host in self._hosts.values():

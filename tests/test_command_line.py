@@ -117,8 +117,11 @@ def tiny(weights: Path) -> list[str]:
     return ["--config", "tiny", "--set", f"model.weights={weights}"]
 
 
-def test_a_folder_of_pictures_gives_all_results(weights: Path, pictures: Path, tmp_path: Path) -> None:
-    result = run_tiny(weights, pictures, tmp_path, "--stride", "10")
+@pytest.mark.parametrize("placement", ["fused", "split"])
+def test_a_folder_of_pictures_gives_all_results(
+    weights: Path, pictures: Path, tmp_path: Path, placement: str
+) -> None:
+    result = run_tiny(weights, pictures, tmp_path, "--stride", "10", "--placement", placement)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / pictures.name
     assert len(list((folder / "panoptic").glob("*.png"))) == 6
