@@ -103,9 +103,9 @@ def train_command(
 
     def command() -> int:
         from configs.loading import load_settings
-        from pipeline.resolve import resolve, wait_without_spinning
+        from pipeline.resolve import limit_spinning, resolve
 
-        wait_without_spinning()
+        limit_spinning()
         from training.quality import headline
         from training.session import TrainEvents, train
 
@@ -132,9 +132,9 @@ def validate_command(
 
     def command() -> int:
         from configs.loading import load_settings
-        from pipeline.resolve import resolve, wait_without_spinning
+        from pipeline.resolve import limit_spinning, resolve
 
-        wait_without_spinning()
+        limit_spinning()
         from stages.network import load_network
         from training.data.packed import PackedSet
         from training.quality import headline, quality_table

@@ -148,6 +148,10 @@ def merge(
 
 def _best_of(semantic_logits: Tensor, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The largest logit of each pixel among some classes (h, w), and the class it belongs to."""
+    first = ids[0]
+    if tuple(ids) == tuple(range(first, first + len(ids))):  # neighbours, as usual: nothing is copied
+        best, winner = semantic_logits[first : first + len(ids)].max(0)
+        return best, winner + first
     chosen = torch.as_tensor(ids, device=semantic_logits.device)
     best, winner = semantic_logits.index_select(0, chosen).max(0)
     return best, chosen[winner]

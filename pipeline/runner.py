@@ -17,7 +17,7 @@ from pipeline.host import EncodeHost, StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, write_run_json
-from pipeline.resolve import resolve, wait_without_spinning
+from pipeline.resolve import limit_spinning, resolve
 from pipeline.stream import StreamDriver
 from stages import build_stage
 
@@ -60,7 +60,7 @@ def run(
     from stages.source import probe
 
     started_s = time.monotonic()
-    wait_without_spinning()
+    limit_spinning()
     infos = [probe(source) for source in sources]
     settings = resolve(settings)
     limits = [fit(info.size, settings) for info in infos]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.resolve import wait_without_spinning
+from pipeline.resolve import limit_spinning
 
-wait_without_spinning()
+limit_spinning()
