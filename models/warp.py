@@ -6,8 +6,6 @@ Legend: `B` pictures, `C` channels, `h w` map size, `D` largest displacement.
 from __future__ import annotations
 
 import torch
-from kornia.geometry.grid import create_meshgrid
-from kornia.geometry.transform import remap
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,9 +17,19 @@ def warp(features: Tensor, flow: Tensor) -> Tensor:
     VPSNet section 1.3; `align_corners=True`, so that a flow of zero is the identity.
     """
     height, width = features.shape[-2:]
-    here = create_meshgrid(height, width, normalized_coordinates=False, device=flow.device)
-    there = here + flow.permute(0, 2, 3, 1).float()
-    pulled = remap(features.float(), there[..., 0], there[..., 1], align_corners=True)
+    ys = torch.linspace(-1.0, 1.0, height, device=flow.device)
+    xs = torch.linspace(-1.0, 1.0, width, device=flow.device)
+    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+    grid = torch.stack(
+        (
+            grid_x + flow[:, 0].float() * (2.0 / max(width - 1, 1)),
+            grid_y + flow[:, 1].float() * (2.0 / max(height - 1, 1)),
+        ),
+        dim=-1,
+    )
+    pulled = functional.grid_sample(
+        features.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=True
+    )
     return pulled.to(features.dtype)
 
 

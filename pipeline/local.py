@@ -33,8 +33,10 @@ class LocalExecutor:
         }
 
     def _build(self, group: Group | None, settings: Settings, factory: StageFactory) -> Host:
-        # one after the other: threads that import packages which import each other see them half made
+        # one after the other: two threads that import torchvision at once see it half made
         with self._building:
+            if self._closing.is_set():
+                raise HostDiedError("closed before it was built")
             return build_host(group, settings, factory, time.thread_time)
 
     def wait_until_ready(self) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from configs.schema import Settings
 from models.boxes import select_objects
-from models.heads import for_regions
+from models.heads import region_levels
 from models.panoptic import remove_hidden_masks
 from models.vpsnet import VPSNet
 from stages.messages import Detections, Features
@@ -34,8 +34,8 @@ class DetectStage:
         with precision(self._settings):
             semantic = network.semantic(levels)
             proposals, _ = network.proposals(levels, size, [features.network_size])
-            regions = for_regions(levels)
-            logits, codes = network.box(regions, proposals, size)
+            readable = region_levels(levels)
+            logits, codes = network.box(readable, proposals, size)
             boxes, scores, labels = select_objects(
                 logits,
                 codes,
@@ -45,10 +45,10 @@ class DetectStage:
                 nms_iou=rules.nms_iou,
                 max_objects=rules.max_objects,
             )
-            masks = network.mask(regions, [boxes], labels, size)
+            masks = network.mask(readable, [boxes], labels, size)
             kept = remove_hidden_masks(boxes, labels, masks, features.network_size, rules.mask_overlap_max)
             boxes, scores, labels, masks = boxes[kept], scores[kept], labels[kept], masks[kept]
-            embeddings = network.track(regions, [boxes], size)
+            embeddings = network.track(readable, [boxes], size)
         return Detections(
             index=features.index,
             boxes=boxes,

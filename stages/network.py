@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -60,9 +61,10 @@ def load_network(settings: Settings, parts: Iterable[str] = PARTS) -> VPSNet:
 
 
 def prepare(network: VPSNet, settings: Settings) -> VPSNet:
-    """For inference, in place: evaluation mode, norms folded, on the settings' device, channels last."""
+    """A copy for inference: evaluation mode, norms folded, on the settings' device, channels last."""
     device = torch.device(settings.run.device)
-    fold_norms(network.eval())
+    network = copy.deepcopy(network).eval()
+    fold_norms(network)
     return network.to(device).to(memory_format=torch.channels_last)
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torchvision.ops import box_iou, roi_align
 
 from models.boxes import encode_boxes
-from models.heads import for_regions
+from models.heads import region_levels
 from models.panoptic import panoptic_logits
 from models.vpsnet import VPSNet
 from training.samples import VOID_CLASS, View
@@ -138,16 +138,16 @@ class Losses:
             sample_regions(boxes.detach(), view, label, self._regions)
             for boxes, view, label in zip(proposals, current, labels, strict=True)
         ]
-        levels = for_regions(levels)
-        logits, codes = network.box(levels, [region.boxes for region in regions], size)
+        readable = region_levels(levels)
+        logits, codes = network.box(readable, [region.boxes for region in regions], size)
         losses = {"rpn_class": rpn["loss_objectness"], "rpn_box": rpn["loss_rpn_box_reg"]}
         losses |= _box_losses(logits, codes, regions, current)
         positives = [region.boxes[: len(region.matched)] for region in regions]
-        losses["mask"] = self._mask_loss(levels, positives, regions, current, size)
-        losses["panoptic"] = self._panoptic_loss(levels, semantic, current, labels, size)
+        losses["mask"] = self._mask_loss(readable, positives, regions, current, size)
+        losses["panoptic"] = self._panoptic_loss(readable, semantic, current, labels, size)
         if previous is not None and reference is not None:
-            embeddings = network.track(levels, positives, size)
-            memory = network.track(for_regions(reference), [view.boxes for view in previous], size)
+            embeddings = network.track(readable, positives, size)
+            memory = network.track(region_levels(reference), [view.boxes for view in previous], size)
             losses["track"] = track_loss(embeddings, memory, regions, current, previous)
         return losses
 

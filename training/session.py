@@ -21,7 +21,7 @@ from configs.errors import SettingsError, WeightsError
 from configs.schema import Settings
 from models.vpsnet import VPSNet
 from models.weights import fill_from_torchvision, load_weights, save_weights
-from stages.network import ROOT, architecture_of
+from stages.network import ROOT, architecture_of, load_network
 from training.curve import draw_curve
 from training.data.packed import PackedSet
 from training.dataset import SampleSource
@@ -107,12 +107,12 @@ def _judge(settings: Settings, weights: Path, pictures: PackedSet, events: Train
     """The quality of a weights file as it lies on the disk, rounding to fp16 included."""
     # a model trained on single pictures has an untrained neck: it is judged without
     fuse = settings.model.fuse and settings.train.two_frames
-    model = settings.model.model_copy(update={"fuse": fuse})
+    model = settings.model.model_copy(update={"fuse": fuse, "weights": str(weights.absolute())})
     judged = settings.model_copy(update={"model": model})
-    network = VPSNet(architecture_of(judged))
-    load_weights(network, weights)
     done = count(1)
-    return validate(network, judged, pictures, lambda: events.on_picture(next(done), len(pictures)))
+    return validate(
+        load_network(judged), judged, pictures, lambda: events.on_picture(next(done), len(pictures))
+    )
 
 
 def _initial_network(settings: Settings) -> tuple[VPSNet, str]:

@@ -17,7 +17,6 @@ from stages.detect import DetectStage
 from stages.features import FeaturesStage
 from stages.fuse import FuseStage
 from stages.messages import Frame, Panoptic
-from stages.network import prepare
 from stages.panoptic import PanopticStage
 from stages.track import TrackStage
 from training.data.packed import PanopticPicture, truth_of
@@ -38,7 +37,7 @@ class PictureModel:
     """The model stages for one picture alone: it is fused with itself, as the first frame of a video is."""
 
     def __init__(self, network: VPSNet, settings: Settings) -> None:
-        prepare(network, settings)
+        """`network` as `stages.network.prepare` makes it, with all parts."""
         self._features = FeaturesStage(settings, network)
         self._fuse = FuseStage(settings, network)
         self._detect = DetectStage(settings, network)
@@ -59,7 +58,7 @@ def validate(
     pictures: Iterable[PanopticPicture],
     on_picture: Callable[[], None] = lambda: None,
 ) -> PictureQuality:
-    """PQ and mIoU of the network on those pictures, at the settings' input size."""
+    """PQ and mIoU of a prepared network on those pictures, at the settings' input size."""
     model = PictureModel(network, settings)
     quality = PanopticQuality(settings.category_set)
     semantic = SemanticIoU(settings.category_set)

@@ -76,8 +76,22 @@ def test_the_larger_logit_wins_each_pixel() -> None:
     assert owner.tolist() == [[car, car, ROAD, ROAD], [car, car, ROAD, ROAD], [ROAD] * 4, [ROAD] * 4]
 
 
-def test_a_hidden_object_does_not_shift_the_numbers_of_those_behind_it() -> None:
-    """The second car is dropped (it lies under the first); the person keeps position 2."""
+def test_the_order_of_the_classes_does_not_matter() -> None:
+    """The same picture with stuff and things in turn, and with each kind together."""
+    torch.manual_seed(0)
+    semantic = torch.randn(4, 6, 6) * 3
+    boxes, masks = _boxes((0, 0, 3, 3), (2, 2, 6, 6)), torch.randn(2, 28, 28)
+    mixed = PanopticRules(stuff_ids=(0, 2), thing_ids=(1, 3), min_stuff_area_px=3, unknown_class=True)
+    apart = PanopticRules(stuff_ids=(0, 1), thing_ids=(2, 3), min_stuff_area_px=3, unknown_class=True)
+    one = merge(semantic, boxes, torch.tensor([1, 3]), masks, mixed)
+    other = merge(semantic[[0, 2, 1, 3]], boxes, torch.tensor([2, 3]), masks, apart)
+    renamed = torch.tensor([-1, 0, 2, 1, 3, 4, 5])[other + 1]
+    assert len(set(one.flatten().tolist())) > 3
+    assert torch.equal(one, renamed)
+
+
+def test_an_object_that_wins_no_pixel_does_not_shift_the_numbers_of_those_behind_it() -> None:
+    """The second car lies under the first, which wins ties; the person keeps position 2."""
     boxes = _boxes((0, 0, 2, 4), (0, 0, 2, 4), (2, 0, 4, 4))
     classes = torch.tensor([CAR, CAR, PERSON])
     owner = merge(_semantic(car=1.0, person=1.0), boxes, classes, _solid(3), RULES)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from configs.loading import load_settings
+from models.heads import region_levels
 from models.vpsnet import VPSNet
 from stages.network import architecture_of
 
@@ -28,12 +29,14 @@ def test_the_papers_network_has_the_papers_shapes() -> None:
         assert [x.shape for x in fused] == [x.shape for x in levels]
         assert network.semantic(fused).shape == (1, 19, 32, 64)
         proposals, _ = network.proposals(fused, (128, 256), [(128, 256)])
-        logits, codes = network.box(fused[:4], proposals, (128, 256))
+        readable = region_levels(fused)
+        assert [(x.dtype, x.is_contiguous()) for x in readable] == [(torch.float32, True)] * 4
+        logits, codes = network.box(readable, proposals, (128, 256))
         assert logits.shape == (len(proposals[0]), 9)
         assert codes.shape == (len(proposals[0]), 36)
         few = [proposals[0][:3]]
-        assert network.mask(fused[:4], few, torch.tensor([1, 3, 8]), (128, 256)).shape == (3, 28, 28)
-        assert network.track(fused[:4], few, (128, 256)).shape == (3, 1024)
+        assert network.mask(readable, few, torch.tensor([1, 3, 8]), (128, 256)).shape == (3, 28, 28)
+        assert network.track(readable, few, (128, 256)).shape == (3, 1024)
 
 
 def test_the_papers_network_has_the_papers_layers() -> None:

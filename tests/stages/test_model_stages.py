@@ -13,7 +13,7 @@ from configs.errors import WeightsError
 from configs.loading import load_settings
 from configs.schema import InputSettings, Settings
 from models.vpsnet import VPSNet
-from models.weights import save_weights
+from models.weights import load_weights, save_weights
 from stages.detect import DetectStage
 from stages.features import FeaturesStage
 from stages.flow import FlowStage
@@ -31,7 +31,7 @@ def settings() -> Settings:
 @pytest.fixture
 def network(settings: Settings) -> VPSNet:
     torch.manual_seed(0)
-    return prepare(VPSNet(architecture_of(settings)), settings)
+    return VPSNet(architecture_of(settings)).eval()
 
 
 def _frame(index: int, shift: int = 0, size: tuple[int, int] = (120, 200)) -> Frame:
@@ -142,13 +142,22 @@ def test_missing_weights_are_an_error_that_names_the_remedy(settings: Settings, 
         load_network(settings.model_copy(update={"model": lost}))
 
 
+def test_preparing_leaves_the_network_as_it_was(settings: Settings, network: VPSNet) -> None:
+    names = list(network.state_dict())
+    prepared = prepare(network.train(), settings)
+    assert list(network.state_dict()) == names
+    assert network.training
+    assert not prepared.training
+    assert len(prepared.state_dict()) < len(names)  # the norms are folded
+
+
 def test_a_stage_built_from_a_file_equals_one_built_from_the_network(
-    settings: Settings, tmp_path: Path
+    settings: Settings, network: VPSNet, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
-    save_weights(VPSNet(architecture_of(settings)), tmp_path / "w.safetensors")
+    save_weights(network, tmp_path / "w.safetensors")
     model = settings.model.model_copy(update={"weights": str(tmp_path / "w.safetensors")})
     stored = settings.model_copy(update={"model": model})
     one = FeaturesStage(stored)(_frame(0))
-    two = FeaturesStage(stored, load_network(stored))(_frame(0))
+    load_weights(network, tmp_path / "w.safetensors")  # as the file has them, in half precision
+    two = FeaturesStage(stored, prepare(network, stored))(_frame(0))
     assert all(torch.equal(a, b) for a, b in zip(one.levels, two.levels, strict=True))

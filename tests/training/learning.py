@@ -101,7 +101,7 @@ def train_on(clips: Sequence[Clip], network: VPSNet, settings: Settings, directo
 
 def run_stages(network: VPSNet, settings: Settings, clip: Clip) -> list[Panoptic]:
     """The clip through features, flow, fuse, detect, track and panoptic, as a run of the pipeline does it."""
-    prepare(network, settings)
+    network = prepare(network, settings)
     extract, estimate = FeaturesStage(settings, network), FlowStage(settings)
     fuse, detect = FuseStage(settings, network), DetectStage(settings, network)
     track, merge = TrackStage(settings), PanopticStage(settings)
