@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -107,10 +108,10 @@ def train_command(
 
         limit_spinning()
         from training.quality import headline
-        from training.session import TrainEvents, train
+        from training.session import TrainEvents, TrainingSet, train
 
         settings = resolve(load_settings(config, set_ or []))
-        sets = [path for text in data for path in parse_set(text)]
+        sets = [TrainingSet(*parse_set(text)) for text in data]
         with _progress_bar() as bar:
             report = train(settings, sets, output, _training_events(bar, TrainEvents))
         typer.echo(f"{report.num_pictures} validation pictures: {headline(report.quality)}")
@@ -193,14 +194,10 @@ def parse_time(text: str) -> float:
     return seconds
 
 
-def parse_set(text: str) -> list[Path]:
-    """The folder in "DIR" or "DIR@N", as often as it counts."""
-    folder, at, times = text.rpartition("@")
-    if not at:
-        return [Path(text)]
-    if not times.isdecimal() or int(times) < 1:
-        raise UsageError(f"{text!r}: expected DIR or DIR@N with a whole number N of 1 or more")
-    return [Path(folder)] * int(times)
+def parse_set(text: str) -> tuple[Path, int]:
+    """Folder and weight from "DIR@N", or from "DIR", which counts once."""
+    match = re.fullmatch(r"(.+)@([1-9]\d{0,5})", text)
+    return (Path(match[1]), int(match[2])) if match else (Path(text), 1)
 
 
 def _tell(reports: list[StreamReport], debug: bool) -> int:

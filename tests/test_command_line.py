@@ -71,15 +71,18 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_time(text)
 
 
-def test_a_set_counts_as_often_as_it_says() -> None:
-    assert parse_set("data/a") == [Path("data/a")]
-    assert parse_set("data/a@b@3") == [Path("data/a@b")] * 3
-
-
-@pytest.mark.parametrize("text", ["data@0", "data@", "data@x"])
-def test_what_counts_no_times_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="expected DIR or DIR@N"):
-        parse_set(text)
+@pytest.mark.parametrize(
+    ("text", "folder", "times"),
+    [
+        ("data/a", "data/a", 1),
+        ("data/a@12", "data/a", 12),
+        ("a@b", "a@b", 1),
+        ("a@b@3", "a@b", 3),
+        ("@3", "@3", 1),
+    ],
+)
+def test_a_set_counts_as_often_as_it_says(text: str, folder: str, times: int) -> None:
+    assert parse_set(text) == (Path(folder), times)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

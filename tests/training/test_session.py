@@ -14,8 +14,8 @@ from models.vpsnet import VPSNet
 from models.weights import load_weights
 from stages.network import architecture_of, load_network
 from tests.training.learning import clips_of, tiny_settings
-from training.data.packed import PanopticPicture, truth_of
-from training.session import TrainEvents, train
+from training.data.packed import PackedSet, PanopticPicture, truth_of
+from training.session import TrainEvents, TrainingSet, picture_weights, train
 from training.trainer import Step
 
 SETTINGS = [
@@ -48,14 +48,22 @@ def _pack(pictures: list[PanopticPicture], folder: Path) -> None:
     (folder / "panoptic.json").write_text(json.dumps(description))
 
 
+def test_the_pictures_of_a_set_are_drawn_as_often_as_it_counts(tmp_path: Path) -> None:
+    (clip,) = clips_of([24])
+    _pack(clip[:2], tmp_path / "one" / "train")
+    _pack(clip[2:5], tmp_path / "other" / "train")
+    data = [TrainingSet(tmp_path / "one"), TrainingSet(tmp_path / "other", 4)]
+    weights = picture_weights(data, [PackedSet(part.root, "train") for part in data], rare_below=0.0)
+    assert weights.tolist() == [1, 1, 4, 4, 4]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("two_frames", [False, True])
 def test_a_session_leaves_weights_that_load_a_curve_and_the_validation(
     tmp_path: Path, two_frames: bool
 ) -> None:
     (clip,) = clips_of([24])
-    _pack(clip[:2], tmp_path / "set" / "train")
-    _pack(clip[2:3], tmp_path / "more" / "train")
+    _pack(clip[:3], tmp_path / "set" / "train")
     _pack(clip[3:5], tmp_path / "set" / "val")
     settings = tiny_settings([*SETTINGS, f"train.two_frames={str(two_frames).lower()}"])
     origins: list[str] = []
@@ -65,7 +73,7 @@ def test_a_session_leaves_weights_that_load_a_curve_and_the_validation(
         on_start=origins.append, on_step=steps.append, on_picture=lambda done, of: judged.append((done, of))
     )
 
-    report = train(settings, [tmp_path / "set", tmp_path / "more"], tmp_path / "out", events)
+    report = train(settings, [TrainingSet(tmp_path / "set")], tmp_path / "out", events)
 
     assert origins == ["random weights"]
     assert [step.step for step in steps] == [0, 1, 2]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,7 @@ import numpy as np
 
 from configs.errors import SourceError, UsageError
 from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
-from training.data.teacher import InstanceTeacher, TeacherObject
+from training.data.teacher import MIN_OBJECT_PX, InstanceTeacher, Teacher, TeacherObject
 
 PARTS = {"train": ("train", "val"), "val": ("test",)}
 """Our split to CamVid's."""
@@ -31,17 +31,17 @@ _THINGS = {8: (_CAR, (_CAR, _TRUCK, _BUS)), 9: (_PERSON, (_PERSON,))}
 _NUM_LABELS = 12
 _MIN_INSIDE = 0.6
 """Share of an object's mask that must lie in a region of its kind."""
-_MIN_OBJECT_PX = 40
-
-Teacher = Callable[[np.ndarray], list[TeacherObject]]
 
 
 def list_frames(raw: Path, part: str) -> list[tuple[Path, Path]]:
     """Picture and labels of each frame of one of CamVid's parts, by name."""
-    pictures = sorted((raw / part).glob("*.png"))
-    if not pictures:
+    frames = [(path, raw / f"{part}annot" / path.name) for path in sorted((raw / part).glob("*.png"))]
+    if not frames:
         raise SourceError(f"{raw / part}: no PNG pictures; is {raw} SegNet's folder CamVid?")
-    return [(path, raw / f"{part}annot" / path.name) for path in pictures]
+    for _, annotation in frames:
+        if not annotation.is_file():
+            raise SourceError(f"{annotation}: no such file, but its picture is there")
+    return frames
 
 
 def combine(labels: np.ndarray, objects: Sequence[TeacherObject]) -> np.ndarray:
@@ -54,36 +54,35 @@ def combine(labels: np.ndarray, objects: Sequence[TeacherObject]) -> np.ndarray:
         ids[labels == label] = segment_id(category_id, 0)
     instance = 0
     for label, (crowd, classes) in _THINGS.items():
-        free = labels == label
-        ids[free] = segment_id(crowd, 0)
+        region = labels == label
+        free = region.copy()
+        ids[region] = segment_id(crowd, 0)
         for found in objects:
+            inside = (found.mask & region).sum() >= _MIN_INSIDE * found.mask.sum()
             mask = found.mask & free
-            if found.category_id not in classes or mask.sum() < max(
-                _MIN_OBJECT_PX, _MIN_INSIDE * found.mask.sum()
-            ):
-                continue
-            instance += 1
-            ids[mask] = segment_id(found.category_id, instance)
-            free &= ~mask
+            if found.category_id in classes and inside and mask.sum() >= MIN_OBJECT_PX:
+                instance += 1
+                ids[mask] = segment_id(found.category_id, instance)
+                free &= ~mask
     return ids
 
 
 def convert(raw: Path, out: Path, teacher: Teacher) -> dict[str, list[Packed]]:
-    """Converts all parts."""
+    """Converts all parts; what is missing is found out before anything is written."""
+    frames = {split: [f for part in parts for f in list_frames(raw, part)] for split, parts in PARTS.items()}
     result: dict[str, list[Packed]] = {}
-    for split, parts in PARTS.items():
+    for split in PARTS:
         open_split(out / split)
         result[split] = [
             write_picture(out / split, name, image, combine(labels, teacher(image)))
-            for part in parts
-            for name, image, labels in _read(raw, part)
+            for name, image, labels in _read(frames[split])
         ]
         close_split(out / split, result[split])
     return result
 
 
-def _read(raw: Path, part: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for picture, annotation in list_frames(raw, part):
+def _read(frames: Sequence[tuple[Path, Path]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for picture, annotation in frames:
         image = cv2.imread(str(picture), cv2.IMREAD_COLOR)
         labels = cv2.imread(str(annotation), cv2.IMREAD_UNCHANGED)
         if image is None:
@@ -102,8 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         teacher = InstanceTeacher(long_side_px=640, min_score=0.4)
         for split, pictures in convert(options.raw, options.out, teacher).items():
-            objects = sum(int(str(s["id"])) >> 8 > 0 for p in pictures for s in p.segments)
-            print(f"{split}: {len(pictures)} pictures, {objects} objects")
+            print(f"{split}: {len(pictures)} pictures, {sum(len(p.objects()) for p in pictures)} objects")
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

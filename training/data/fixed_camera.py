@@ -1,8 +1,9 @@
 """Labels frames of a clip of a fixed camera: `python -m training.data.fixed_camera`.
 
 What does not move was drawn once by hand, in `backgrounds/`; what moves comes from a teacher
-(`training.data.teacher`). An object that the teacher doubts, or that the background's void may hide, is
-void. With --split, one half of the clip is for training and the other for validation.
+(`training.data.teacher`). An object that the teacher doubts, or that is too small, is void. The end of
+the clip becomes `train`, its beginning `val`, with a gap between them. Both show the same place: `val`
+says how well a model knows other objects there, not how it does elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -20,16 +22,15 @@ import numpy as np
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError, UsageError
 from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
-from training.data.teacher import InstanceTeacher, TeacherObject
+from training.data.teacher import MIN_OBJECT_PX, InstanceTeacher, Teacher, TeacherObject
 
 BACKGROUNDS = Path(__file__).resolve().parent / "backgrounds"
 SURE = 0.4
 """Objects of a lower score become void."""
 DOUBTED = 0.15
 """Those of a still lower one are no objects."""
-_MIN_OBJECT_PX = 40
-
-Teacher = Callable[[np.ndarray], list[TeacherObject]]
+GAP = 0.1
+"""Part of the clip, in its middle, that neither split gets."""
 
 
 def read_background(path: Path) -> np.ndarray:
@@ -41,7 +42,10 @@ def read_background(path: Path) -> np.ndarray:
         ids = np.zeros((height, width), np.int32)
         for region in drawing["regions"]:
             cv2.fillPoly(ids, [np.array(region["points"], np.int32)], ids_of[region["class"]])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError as error:
+        names = ", ".join(sorted(file.stem for file in path.parent.glob("*.json"))) or "none"
+        raise SourceError(f"{path}: no such drawing; there are: {names}") from error
+    except (OSError, ValueError, KeyError, TypeError, cv2.error) as error:
         raise SourceError(f"{path}: not a drawing of a background ({error!r})") from error
     return ids
 
@@ -49,24 +53,34 @@ def read_background(path: Path) -> np.ndarray:
 def combine(background: np.ndarray, objects: Sequence[TeacherObject]) -> np.ndarray:
     """The background's ids with the objects on it, the one that reaches lowest in front."""
     ids = background.copy()
+    sure: list[TeacherObject] = []
     for found in objects:
-        if found.score < SURE:
+        if found.score >= SURE and found.mask.sum() >= MIN_OBJECT_PX:
+            sure.append(found)
+        else:
             ids[found.mask] = 0
-    sure = [found for found in objects if found.score >= SURE and found.mask.sum() >= _MIN_OBJECT_PX]
     for instance, found in enumerate(sorted(sure, key=_lowest_row), 1):
         ids[found.mask] = segment_id(found.category_id, instance)
     return ids
 
 
 def convert(clip: Path, background: np.ndarray, out: Path, every: int, teacher: Teacher) -> list[Packed]:
-    """Every so many frames of the second half for training, and of the first half for validation."""
-    frames = list(_frames(clip, every, background.shape))
+    """Every so many frames of the end of the clip for training, and of its beginning for validation."""
+    count = sum(1 for _ in _frames(clip, every, background.shape))
+    gap = int(count * GAP)
+    starts = {"val": 0, "train": (count + gap) // 2}
+    ends = {"val": (count - gap) // 2, "train": count}
+    if not ends["val"]:
+        raise SourceError(
+            f"{clip}: {count} of its frames, one of every {every}, cannot be split; lower --every"
+        )
     result: list[Packed] = []
-    for split, chosen in (("val", frames[: len(frames) // 2]), ("train", frames[len(frames) // 2 :])):
+    for split, start in starts.items():
         open_split(out / split)
+        frames = islice(_frames(clip, every, background.shape), start, ends[split])
         pictures = [
             write_picture(out / split, f"{clip.stem}_{index:06d}", image, combine(background, teacher(image)))
-            for index, image in chosen
+            for index, image in frames
         ]
         close_split(out / split, pictures)
         result += pictures
@@ -80,6 +94,8 @@ def _lowest_row(found: TeacherObject) -> int:
 def _frames(clip: Path, every: int, size: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
     try:
         with av.open(str(clip)) as container:
+            if not container.streams.video:
+                raise SourceError(f"{clip}: has no video track")
             for index, frame in enumerate(container.decode(video=0)):
                 if (frame.height, frame.width) != size:
                     raise SourceError(
@@ -100,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="where train/ and val/ are written")
     parser.add_argument("--every", type=int, default=10, help="take one frame of so many")
     options = parser.parse_args(arguments)
+    if options.every < 1:
+        parser.error(f"--every: {options.every} is not a whole number of 1 or more")
     try:
         background = read_background(BACKGROUNDS / f"{options.background}.json")
         teacher = InstanceTeacher(long_side_px=1280, min_score=DOUBTED)
@@ -107,8 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    objects = sum(int(str(s["id"])) >> 8 > 0 for p in pictures for s in p.segments)
-    print(f"{len(pictures)} pictures, {objects} objects")
+    print(f"{len(pictures)} pictures, {sum(len(picture.objects()) for picture in pictures)} objects")
     return 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -19,15 +19,33 @@ from configs.errors import OutputError
 _JPEG_QUALITY = 95
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedSegment:
+    """One entry of `segments_info`, under COCO's names."""
+
+    id: int
+    category_id: int
+    area: int
+    bbox: tuple[int, int, int, int]
+    """x, y, width, height."""
+    iscrowd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
     """What a written picture contributes to panoptic.json."""
 
     name: str
+    """File name without its ending."""
     size: tuple[int, int]
     """(height, width)."""
-    segments: list[dict[str, object]]
+    segments: tuple[PackedSegment, ...]
     void_px: int
+    """Pixels that belong to no segment."""
+
+    def objects(self) -> list[PackedSegment]:
+        """Its segments that are single things."""
+        return [segment for segment in self.segments if segment.id >> 8 > 0]
 
 
 def segment_id(category_id: int, instance: int) -> int:
@@ -50,7 +68,8 @@ def write_picture(folder: Path, name: str, image: np.ndarray, ids: np.ndarray) -
     _write(folder / "images" / f"{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     _write(folder / "panoptic" / f"{name}.png", _to_bgr(ids), [cv2.IMWRITE_PNG_COMPRESSION, 6])
     size = (ids.shape[0], ids.shape[1])
-    return Packed(name, size, describe_segments(ids), int(np.count_nonzero(ids == 0)))
+    void_px = int(np.count_nonzero(ids == 0))
+    return Packed(name=name, size=size, segments=describe_segments(ids), void_px=void_px)
 
 
 def close_split(folder: Path, pictures: Sequence[Packed]) -> None:
@@ -61,7 +80,7 @@ def close_split(folder: Path, pictures: Sequence[Packed]) -> None:
             for n, p in enumerate(pictures, 1)
         ],
         "annotations": [
-            {"image_id": n, "file_name": f"{p.name}.png", "segments_info": p.segments}
+            {"image_id": n, "file_name": f"{p.name}.png", "segments_info": [asdict(s) for s in p.segments]}
             for n, p in enumerate(pictures, 1)
         ],
         "categories": [
@@ -70,26 +89,30 @@ def close_split(folder: Path, pictures: Sequence[Packed]) -> None:
         ],
     }
     text = json.dumps(description, separators=(",", ":"))
-    (folder / "panoptic.json").write_text(text, encoding="ascii")
+    try:
+        (folder / "panoptic.json").write_text(text, encoding="ascii")
+    except OSError as error:
+        raise OutputError(f"{folder / 'panoptic.json'}: cannot be written ({error.strerror})") from error
 
 
-def describe_segments(ids: np.ndarray) -> list[dict[str, object]]:
-    """`segments_info` of a map of segment ids, ascending in id."""
-    segments: list[dict[str, object]] = []
+def describe_segments(ids: np.ndarray) -> tuple[PackedSegment, ...]:
+    """The segments of a map of ids, ascending in id."""
+    segments = []
     for value in np.unique(ids[ids > 0]).tolist():
         mask = (ids == value).astype(np.uint8)
+        x, y, width, height = cv2.boundingRect(mask)
         category = CITYSCAPES[(value & 0xFF) - 1]
         crowd = category.is_thing and value >> 8 == 0
         segments.append(
-            {
-                "id": value,
-                "category_id": category.id,
-                "area": int(cv2.countNonZero(mask)),
-                "bbox": list(cv2.boundingRect(mask)),
-                "iscrowd": int(crowd),
-            }
+            PackedSegment(
+                id=value,
+                category_id=category.id,
+                area=cv2.countNonZero(mask),
+                bbox=(x, y, width, height),
+                iscrowd=int(crowd),
+            )
         )
-    return segments
+    return tuple(segments)
 
 
 def _to_bgr(ids: np.ndarray) -> np.ndarray:

@@ -120,10 +120,7 @@ def _all_polygons(raw: Path, names: int) -> Iterator[Polygon]:
 def _report(raw: Path, result: dict[Split, list[Packed]]) -> None:
     for split, converted in result.items():
         things = Counter(
-            CITYSCAPES[int(str(s["category_id"]))].name
-            for c in converted
-            for s in c.segments
-            if CITYSCAPES[int(str(s["category_id"]))].is_thing and not s["iscrowd"]
+            CITYSCAPES[segment.category_id].name for picture in converted for segment in picture.objects()
         )
         void = sum(c.void_px for c in converted) / max(sum(c.size[0] * c.size[1] for c in converted), 1)
         shown = ", ".join(f"{count} {name}" for name, count in things.most_common())

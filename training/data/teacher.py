@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,14 +32,24 @@ _NMS_IOU = 0.6
 _MAX_OBJECTS = 150
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+MIN_OBJECT_PX = 40
+"""What covers less is too small to be told apart: void, not an object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TeacherObject:
     """One object that the teacher found."""
 
     category_id: int
+    """Class index among Cityscapes' 19."""
     score: float
+    """In (0, 1]."""
     mask: np.ndarray
     """(H, W) bool."""
+
+
+Teacher = Callable[[np.ndarray], list[TeacherObject]]
+"""From a picture (H, W, 3) uint8 BGR to its objects, the most certain first."""
 
 
 class InstanceTeacher:
@@ -55,7 +66,7 @@ class InstanceTeacher:
         height, width = image.shape[:2]
         scale = self._long_side / max(height, width)
         size = (round(height * scale), round(width * scale))
-        predictions, (_, prototypes) = self._network(_to_input(image, size))[0:2]
+        predictions, (_, prototypes) = self._network(_to_input(image, size))
         boxes, scores, classes, codes = _candidates(predictions[0], self._min_score)
         keep = batched_nms(boxes, scores, classes, _NMS_IOU)[:_MAX_OBJECTS]
         masks = torch.einsum("nc,chw->nhw", codes[keep], prototypes[0].float())
@@ -63,7 +74,8 @@ class InstanceTeacher:
         for index, mask in zip(keep.tolist(), masks, strict=True):
             shape = _pasted(mask, boxes[index], size, (height, width))
             if shape.any():
-                found.append(TeacherObject(int(classes[index]), float(scores[index]), shape))
+                category_id, score = int(classes[index]), float(scores[index])
+                found.append(TeacherObject(category_id=category_id, score=score, mask=shape))
         return found
 
 
@@ -93,9 +105,9 @@ def _pasted(
     padded = [-(-side // _STRIDE) * _STRIDE for side in size]
     smooth = functional.interpolate(logits[None, None], padded, mode="bilinear", align_corners=False)[0, 0]
     left, top, right, bottom = (max(round(value), 0) for value in box.tolist())
-    inside = np.full(size, -1.0, np.float32)
-    inside[top:bottom, left:right] = smooth[: size[0], : size[1]][top:bottom, left:right].numpy()
-    mask = cv2.resize(inside, full[::-1], interpolation=cv2.INTER_LINEAR) > 0
+    inside = np.zeros(size, np.float32)
+    inside[top:bottom, left:right] = smooth[: size[0], : size[1]][top:bottom, left:right].sigmoid().numpy()
+    mask = cv2.resize(inside, full[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
     # what is seen through a window belongs to the car
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(np.zeros(full, np.uint8), outlines, -1, 1, cv2.FILLED).astype(bool)
@@ -111,10 +123,14 @@ def _weights_file() -> Path:
 def _load(path: Path) -> nn.Module:
     # the package replaces these functions of OpenCV when it is imported
     opencv = {name: getattr(cv2, name) for name in ("imread", "imwrite", "imshow")}
-    # the file is a pickle of the package's own classes: it comes from an installed package, not from a user
-    checkpoint = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_teacher_pickle())
-    for name, function in opencv.items():
-        setattr(cv2, name, function)
+    try:
+        # a pickle of the package's own classes: it comes from an installed package, not from a user
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_teacher_pickle())
+    except Exception as error:  # whatever its pickle raises
+        raise SourceError(f"{path}: the teacher cannot be loaded ({error!r}); try version 1.0.6") from error
+    finally:
+        for name, function in opencv.items():
+            setattr(cv2, name, function)
     network: nn.Module = checkpoint["model"].float().fuse().eval()
     return network
 
