@@ -94,6 +94,9 @@ class TrackSettings(Section):
     score_weight: float = 1.0
     iou_weight: float = 2.0
     class_weight: float = 10.0
+    second_choice: bool = True
+    """A detection that loses its best object to another asks for its next best; False: it is a new
+    object (the paper's)."""
     ttl_frames: Annotated[int, Field(ge=0)] = 60
     """An object not seen for this many frames is forgotten; 0: never (the paper's)."""
 

@@ -47,21 +47,22 @@ def matching_scores(
     )
 
 
-def assign_slots(matching: Tensor) -> list[int]:
+def assign_slots(matching: Tensor, *, second_choice: bool) -> list[int]:
     """The slot of each detection, or NEW.
 
-    matching (N, 1 + S). Each detection asks for its best column; of those that ask for the same slot
-    the best gets it (the first of equals), and the others are new objects: no second choice.
+    matching (N, 1 + S). The best pairs of detection and column go first (the first of equals). A
+    detection whose slot has gone to another is a new object, as in the paper; with `second_choice` it
+    takes its next best column that is still free, and column 0, "a new object", always is.
     """
-    if matching.shape[0] == 0:
-        return []
-    best, columns = matching.max(dim=1)
-    owners: dict[int, int] = {}
-    for detection, (value, column) in enumerate(zip(best.tolist(), columns.tolist(), strict=True)):
+    count, columns = matching.shape
+    slots: dict[int, int] = {}
+    taken: set[int] = set()
+    for pair in matching.flatten().argsort(descending=True, stable=True).tolist():
+        detection, column = divmod(pair, columns)
         slot = column - 1
-        if slot != NEW and (slot not in owners or value > best[owners[slot]].item()):
-            owners[slot] = detection
-    slots = [NEW] * matching.shape[0]
-    for slot, detection in owners.items():
-        slots[detection] = slot
-    return slots
+        if detection in slots or (slot in taken and second_choice):
+            continue
+        slots[detection] = NEW if slot in taken else slot
+        if slot != NEW:
+            taken.add(slot)
+    return [slots[detection] for detection in range(count)]

@@ -21,7 +21,7 @@ class TrackStage:
         if memory is None:
             memory = _empty_memory(detections)
         memory = self._without_stale(memory, detections.index)
-        slots = np.array(assign_slots(self._scores(detections, memory)), dtype=np.int64)
+        slots = np.array(self._assigned(detections, memory), dtype=np.int64)
         new = slots == NEW
         track_ids = np.empty(len(slots), np.int64)
         track_ids[~new] = memory.track_ids[slots[~new]]
@@ -30,6 +30,10 @@ class TrackStage:
         classes[~new] = memory.classes[slots[~new]]
         tracks = Tracks(index=detections.index, track_ids=track_ids, classes=classes)
         return tracks, _updated(memory, slots, tracks, detections)
+
+    def _assigned(self, detections: Detections, memory: TrackMemory) -> list[int]:
+        scores = self._scores(detections, memory)
+        return assign_slots(scores, second_choice=self._settings.second_choice)
 
     def _scores(self, detections: Detections, memory: TrackMemory) -> torch.Tensor:
         # on the CPU, whatever the device: a few hundred numbers, and the same result everywhere

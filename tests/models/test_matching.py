@@ -40,28 +40,40 @@ def test_matching_score_of_a_worked_example() -> None:
 
 
 def test_each_detection_takes_its_best_slot() -> None:
-    assert assign_slots(torch.tensor([[0.0, 5.0, 1.0], [0.0, 1.0, 5.0]])) == [0, 1]
+    assert assign_slots(torch.tensor([[0.0, 5.0, 1.0], [0.0, 1.0, 5.0]]), second_choice=False) == [0, 1]
 
 
 def test_a_detection_that_fits_no_slot_is_new() -> None:
-    assert assign_slots(torch.tensor([[5.0, 1.0]])) == [NEW]
+    assert assign_slots(torch.tensor([[5.0, 1.0]]), second_choice=False) == [NEW]
 
 
 def test_the_loser_of_a_slot_is_new_and_gets_no_second_choice() -> None:
     # both want slot 0; the first would have liked slot 1 next
-    assert assign_slots(torch.tensor([[0.0, 5.0, 4.0], [0.0, 6.0, 1.0]])) == [NEW, 0]
+    assert assign_slots(torch.tensor([[0.0, 5.0, 4.0], [0.0, 6.0, 1.0]]), second_choice=False) == [NEW, 0]
+
+
+def test_with_a_second_choice_the_loser_takes_its_next_best_slot() -> None:
+    assert assign_slots(torch.tensor([[0.0, 5.0, 4.0], [0.0, 6.0, 1.0]]), second_choice=True) == [1, 0]
+
+
+def test_with_a_second_choice_the_loser_is_new_where_that_fits_better() -> None:
+    assert assign_slots(torch.tensor([[0.0, 5.0, -4.0], [0.0, 6.0, 1.0]]), second_choice=True) == [NEW, 0]
+
+
+def test_two_new_objects_do_not_compete() -> None:
+    assert assign_slots(torch.tensor([[5.0, 1.0], [6.0, 1.0]]), second_choice=True) == [NEW, NEW]
 
 
 def test_a_later_and_worse_claim_does_not_displace_the_owner() -> None:
-    assert assign_slots(torch.tensor([[0.0, 6.0], [0.0, 5.0]])) == [0, NEW]
+    assert assign_slots(torch.tensor([[0.0, 6.0], [0.0, 5.0]]), second_choice=False) == [0, NEW]
 
 
 def test_of_equal_claims_the_first_wins() -> None:
-    assert assign_slots(torch.tensor([[0.0, 6.0], [0.0, 6.0]])) == [0, NEW]
+    assert assign_slots(torch.tensor([[0.0, 6.0], [0.0, 6.0]]), second_choice=False) == [0, NEW]
 
 
 def test_no_detections_need_no_slots() -> None:
-    assert assign_slots(torch.zeros(0, 3)) == []
+    assert assign_slots(torch.zeros(0, 3), second_choice=False) == []
 
 
 def test_everything_is_new_to_an_empty_memory() -> None:
@@ -69,4 +81,4 @@ def test_everything_is_new_to_an_empty_memory() -> None:
     boxes, no_boxes = torch.tensor([[0.0, 0, 1, 1], [2, 2, 3, 3]]), torch.zeros(0, 4)
     classes, none = torch.tensor([CAR, CAR]), torch.zeros(0, dtype=torch.int64)
     scores = matching_scores(empty, torch.tensor([0.9, 0.8]), boxes, classes, no_boxes, none, **WEIGHTS)
-    assert assign_slots(scores) == [NEW, NEW]
+    assert assign_slots(scores, second_choice=False) == [NEW, NEW]

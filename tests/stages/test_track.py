@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 
 from configs.schema import Settings
@@ -70,6 +71,14 @@ def test_an_identity_survives_frames_in_which_its_object_is_hidden() -> None:
 def test_the_loser_of_a_contest_is_a_new_object() -> None:
     tracks, _ = _run([[(0, RED, CAR)], [(0, RED, CAR), (2, RED, CAR)]])
     assert _ids(tracks) == [[1], [1, 2]]
+
+
+@pytest.mark.parametrize(("second_choice", "ids"), [(True, [1, 2]), (False, [1, 3])])
+def test_the_loser_may_take_the_object_it_fits_next_best(second_choice: bool, ids: list[int]) -> None:
+    """The right car looks like the left one for a moment."""
+    frames = [[(0, RED, CAR), (8, (8.0, 4.0), CAR)], [(0, RED, CAR), (8, (9.0, 1.0), CAR)]]
+    tracks, _ = _run(frames, second_choice=second_choice)
+    assert _ids(tracks) == [[1, 2], ids]
 
 
 def test_an_object_forgotten_after_its_time_comes_back_with_a_new_identity() -> None:
