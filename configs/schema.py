@@ -94,6 +94,9 @@ class TrackSettings(Section):
     score_weight: float = 1.0
     iou_weight: float = 2.0
     class_weight: float = 10.0
+    reach: Annotated[float, Field(ge=0.0)] = 1.0
+    """How far from where it was last seen an object may be found again, in diagonals of its box, so that
+    who comes does not take the identity of who left; 0: anywhere (the paper's)."""
     second_choice: bool = True
     """A detection that loses its best object to another asks for its next best; False: it is a new
     object (the paper's)."""

@@ -47,6 +47,18 @@ def matching_scores(
     )
 
 
+def within_reach(boxes: Tensor, memory_boxes: Tensor, reach: float) -> Tensor:
+    """(N, 4), (S, 4) -> (N, S) bool: is the detection's centre near where the object was last seen?
+
+    Near is up to `reach` diagonals of the object's own box.
+    """
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    last_centres = (memory_boxes[:, :2] + memory_boxes[:, 2:]) / 2
+    diagonals = (memory_boxes[:, 2:] - memory_boxes[:, :2]).norm(dim=1)
+    near: Tensor = torch.cdist(centres, last_centres) <= reach * diagonals
+    return near
+
+
 def assign_slots(matching: Tensor, *, second_choice: bool) -> list[int]:
     """The slot of each detection, or NEW.
 

@@ -136,13 +136,10 @@ def merge(
         window = Window.of(boxes[position], (height, width))
         logit = semantic_logits[classes[position], window.rows, window.columns]
         logit = logit + paste_mask(mask_logits[position], boxes[position], window)
-        wins = logit > best[window.rows, window.columns]
-        best[window.rows, window.columns][wins] = logit[wins]
-        owner[window.rows, window.columns][wins] = num_classes + position
-    for position in range(len(boxes)):
-        _yield_to_stuff(
-            owner, semantic_class, boxes[position], num_classes + position, int(classes[position]), rules
-        )
+        so_far = best[window.rows, window.columns]
+        owner[window.rows, window.columns].masked_fill_(logit > so_far, num_classes + position)
+        torch.maximum(so_far, logit, out=so_far)
+    owner = _yield_to_stuff(owner, semantic_class, classes, num_classes, rules)
     return _drop_small_stuff(owner, num_classes, rules.min_stuff_area_px)
 
 
@@ -183,19 +180,21 @@ def _let_unknown_compete(
 
 
 def _yield_to_stuff(
-    owner: Tensor, semantic_class: Tensor, box: Tensor, label: int, category: int, rules: PanopticRules
-) -> None:
+    owner: Tensor, semantic_class: Tensor, classes: Tensor, num_classes: int, rules: PanopticRules
+) -> Tensor:
     """Give an object's pixels to a stuff class that holds at least half of them semantically."""
-    window = Window.of(box, (owner.shape[0], owner.shape[1]))
-    region = owner[window.rows, window.columns]
-    mine = region == label
-    votes = semantic_class[window.rows, window.columns][mine]
-    if len(votes) == 0:
-        return
-    counts = torch.bincount(votes)
-    majority = int(counts.argmax())
-    if majority != category and majority in rules.stuff_ids and int(counts[majority]) * 2 >= len(votes):
-        region[mine] = majority
+    num_owners = 1 + num_classes + len(classes)  # 0 = void, 1 + class, then the objects
+    pairs = (owner + 1) * num_classes + semantic_class
+    votes = torch.bincount(pairs.flatten(), minlength=num_owners * num_classes)
+    votes = votes.reshape(num_owners, num_classes)[1 + num_classes :]
+    most, majority = votes.max(1)
+    stuff = torch.isin(majority, torch.as_tensor(rules.stuff_ids, device=owner.device))
+    yields = (most > 0) & (2 * most >= votes.sum(1)) & (majority != classes) & stuff
+    if not yields.any():
+        return owner
+    new_owner = torch.arange(-1, num_owners - 1, device=owner.device)
+    new_owner[1 + num_classes :][yields] = majority[yields]
+    return new_owner[owner + 1]
 
 
 def _drop_small_stuff(owner: Tensor, num_classes: int, min_area_px: int) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from configs.schema import Settings
-from models.matching import NEW, assign_slots, matching_scores, similarity
+from models.matching import NEW, assign_slots, matching_scores, similarity, within_reach
 from stages.messages import Detections, TrackMemory, Tracks
 
 
@@ -33,6 +33,9 @@ class TrackStage:
 
     def _assigned(self, detections: Detections, memory: TrackMemory) -> list[int]:
         scores = self._scores(detections, memory)
+        if self._settings.reach:
+            near = within_reach(detections.boxes.cpu(), torch.from_numpy(memory.boxes), self._settings.reach)
+            scores[:, 1:][~near] = -torch.inf
         return assign_slots(scores, second_choice=self._settings.second_choice)
 
     def _scores(self, detections: Detections, memory: TrackMemory) -> torch.Tensor:

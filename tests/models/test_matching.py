@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from models.matching import NEW, assign_slots, matching_scores, similarity
+from models.matching import NEW, assign_slots, matching_scores, similarity, within_reach
 
 CAR, PERSON = 13, 11
 WEIGHTS = {"score_weight": 1.0, "iou_weight": 2.0, "class_weight": 10.0}
@@ -37,6 +37,13 @@ def test_matching_score_of_a_worked_example() -> None:
         2 - norm + math.log(0.8),
     ]
     assert scores[0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_reach_is_counted_in_diagonals_of_the_remembered_box() -> None:
+    memory = torch.tensor([[0.0, 0, 3, 4], [0, 0, 30, 40]])  # diagonals 5 and 50
+    boxes = torch.tensor([[4.0, 3, 7, 7], [5, 4, 8, 8]])  # 5 and 6.4 from the first centre
+    assert within_reach(boxes, memory, 1.0).tolist() == [[True, True], [False, True]]
+    assert within_reach(boxes, memory[:0], 1.0).shape == (2, 0)
 
 
 def test_each_detection_takes_its_best_slot() -> None:

@@ -54,13 +54,19 @@ def test_objects_of_the_first_frame_are_numbered_from_one() -> None:
 
 
 def test_identities_follow_appearance_when_two_cars_change_places() -> None:
-    tracks, _ = _run([[(0, RED, CAR), (50, BLUE, CAR)], [(0, BLUE, CAR), (50, RED, CAR)]])
+    tracks, _ = _run([[(0, RED, CAR), (50, BLUE, CAR)], [(0, BLUE, CAR), (50, RED, CAR)]], reach=0)
     assert _ids(tracks) == [[1, 2], [2, 1]]
 
 
 def test_place_decides_between_objects_that_look_alike() -> None:
     tracks, _ = _run([[(0, RED, CAR), (50, RED, CAR)], [(52, RED, CAR), (1, RED, CAR)]])
     assert _ids(tracks) == [[1, 2], [2, 1]]
+
+
+@pytest.mark.parametrize(("reach", "identity"), [(1, 2), (0, 1)])
+def test_who_comes_far_from_where_another_left_is_a_new_object(reach: int, identity: int) -> None:
+    tracks, _ = _run([[(0, RED, CAR)], [(15, RED, CAR)]], reach=reach)  # a box of 10x10: diagonal 14.1
+    assert _ids(tracks) == [[1], [identity]]
 
 
 def test_an_identity_survives_frames_in_which_its_object_is_hidden() -> None:
