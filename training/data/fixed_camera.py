@@ -2,8 +2,8 @@
 
 What does not move was drawn once by hand, in `backgrounds/`; what moves comes from a teacher
 (`training.data.teacher`). An object that the teacher doubts, or that is too small, is void. The end of
-the clip becomes `train`, its beginning `val`, with a gap between them. Both show the same place: `val`
-says how well a model knows other objects there, not how it does elsewhere.
+the clip becomes `train`, its beginning `val`, with a gap between them. Both show the same place, and
+some objects are in both: `val` says how well a model knows that place, not how it does elsewhere.
 """
 
 from __future__ import annotations
