@@ -158,8 +158,25 @@ def test_the_drawing_that_ships_has_road_and_trees_where_they_are() -> None:
     assert ids[20, 20] == segment_id(VEGETATION, 0)
 
 
+def test_an_unknown_drawing_is_one_line_that_names_those_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--clip", "x.mp4", "--background", "moon", "--out", str(tmp_path)]
+    assert fixed_camera.main(arguments) == 2
+    message = capsys.readouterr().err
+    assert "moon.json: no such drawing; there are: dusk_motorway" in message
+    assert message.count("\n") == 1
+
+
 @pytest.mark.parametrize(
-    "text", ["{}", '{"size": [4, 4], "regions": [{"class": "lava", "points": []}]}', "no"]
+    "text",
+    [
+        "no",
+        "{}",
+        '{"size": [4, 4], "regions": [{"class": "lava", "points": [[0, 0]]}]}',
+        '{"size": [4, 4], "regions": [{"class": "road", "points": [[1, 2, 3]]}]}',
+        '{"size": [4, 4], "regions": [{"class": "road", "points": []}]}',
+    ],
 )
 def test_a_drawing_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "b.json").write_text(text)

@@ -9,14 +9,14 @@ find stays a crowd. Its parts train, val and test become: train and val for trai
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from configs.errors import SourceError, UsageError
+from configs.errors import SourceError
+from training.data.command import exit_code_of
 from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
 from training.data.teacher import MIN_OBJECT_PX, InstanceTeacher, Teacher, TeacherObject
 
@@ -98,14 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--raw", type=Path, required=True, help="the folder CamVid of SegNet's tutorial")
     parser.add_argument("--out", type=Path, required=True, help="where train/ and val/ are written")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         teacher = InstanceTeacher(long_side_px=640, min_score=0.4)
         for split, pictures in convert(options.raw, options.out, teacher).items():
             print(f"{split}: {len(pictures)} pictures, {sum(len(p.objects()) for p in pictures)} objects")
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

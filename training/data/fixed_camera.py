@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,8 @@ import cv2
 import numpy as np
 
 from configs.categories import CITYSCAPES
-from configs.errors import SourceError, UsageError
+from configs.errors import SourceError
+from training.data.command import exit_code_of
 from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
 from training.data.teacher import MIN_OBJECT_PX, InstanceTeacher, Teacher, TeacherObject
 
@@ -118,15 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.every < 1:
         parser.error(f"--every: {options.every} is not a whole number of 1 or more")
-    try:
+
+    def work() -> None:
         background = read_background(BACKGROUNDS / f"{options.background}.json")
         teacher = InstanceTeacher(long_side_px=1280, min_score=DOUBTED)
         pictures = convert(options.clip, background, options.out, options.every, teacher)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{len(pictures)} pictures, {sum(len(picture.objects()) for picture in pictures)} objects")
-    return 0
+        print(f"{len(pictures)} pictures, {sum(len(picture.objects()) for picture in pictures)} objects")
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

