@@ -20,14 +20,19 @@ class LabelledSegment:
     """One region of a map of segment ids."""
 
     id: int
-    """1..MAX_ID, the pixels' value in the map."""
+    """1..MAX_ID, the pixels' value in the map; in a video the same object has the same id in all frames."""
     category_id: int
     is_crowd: bool = False
     """Several objects that the truth does not tell apart; never true of a prediction."""
+    area_px: int | None = None
+    """Area that the truth's file states; None: counted in the map."""
 
 
 def predicted_segments(panoptic: Panoptic) -> tuple[np.ndarray, list[LabelledSegment]]:
-    """Id map and segments of a frame as the pipeline hands it on; an id is a position in its list."""
+    """Id map and segments of a frame as the pipeline hands it on.
+
+    The ids are positions in its list, so they name a segment within the frame only: enough for PQ.
+    """
     segments = [
         LabelledSegment(id=position, category_id=segment.category_id)
         for position, segment in enumerate(panoptic.segments, 1)
@@ -35,32 +40,56 @@ def predicted_segments(panoptic: Panoptic) -> tuple[np.ndarray, list[LabelledSeg
     return panoptic.label_map, segments
 
 
-def to_positions(ids: np.ndarray, segment_ids: Sequence[int], where: str) -> np.ndarray:
-    """The map with each id replaced by its place in the list: 0 = void, i = segment_ids[i - 1].
-
-    (H, W) uint16. Map and list must name exactly the same ids; `where` names the map in the error.
-    """
+def check_map(ids: np.ndarray, segments: Sequence[LabelledSegment], where: str) -> int:
+    """The largest id listed; SourceError if map or list are none, or if the map holds ids beyond it."""
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise SourceError(f"{where}: a map of ids must be (H, W) integers, got {ids.shape} {ids.dtype}")
-    largest = max([VOID_ID, *segment_ids])
-    if len(set(segment_ids)) != len(segment_ids) or min([1, *segment_ids]) < 1 or largest > MAX_ID:
+    listed = [segment.id for segment in segments]
+    largest = max([VOID_ID, *listed])
+    if len(set(listed)) != len(listed) or min([1, *listed]) < 1 or largest > MAX_ID:
         raise SourceError(f"{where}: ids of segments must be different numbers of 1..{MAX_ID}")
     for extreme in (int(ids.max(initial=0)), int(ids.min(initial=0))):
         if not 0 <= extreme <= largest:
-            raise SourceError(_unlisted(where, extreme))
-    # one more than the position, so that the table of a sparse set of ids is mostly untouched zero pages
-    table = np.zeros(largest + 1, np.uint16)
-    table[[VOID_ID, *segment_ids]] = np.arange(1, len(segment_ids) + 2)
+            raise unlisted(where, extreme)
+    return largest
+
+
+def position_table(segments: Sequence[LabelledSegment], largest: int) -> np.ndarray:
+    """By id: 0 = not listed, 1 = void, 2 + i = segments[i]; (largest + 1,) int64.
+
+    Not listed is 0, so that the table of a sparse set of ids is mostly untouched zero pages.
+    """
+    table = np.zeros(largest + 1, np.int64)
+    table[[VOID_ID, *(segment.id for segment in segments)]] = np.arange(1, len(segments) + 2)
+    return table
+
+
+def to_positions(ids: np.ndarray, segments: Sequence[LabelledSegment], where: str) -> np.ndarray:
+    """The map with each id replaced by its place in the list: 0 = void, i = segments[i - 1].
+
+    (H, W) uint16. Map and list must name exactly the same ids; `where` names the map in the error.
+    """
+    table = position_table(segments, check_map(ids, segments, where)).astype(np.uint16)
     found: np.ndarray = table[ids]
-    counts = np.bincount(found.reshape(-1), minlength=len(segment_ids) + 2)
-    if counts[0]:
-        raise SourceError(_unlisted(where, int(ids[found == 0][0])))
-    if (counts[2:] == 0).any():
-        missing = segment_ids[int(np.argmin(counts[2:]))]
-        raise SourceError(f"{where}: segment {missing} is listed but has no pixel in the map")
+    check_counts(np.bincount(found.reshape(-1), minlength=len(segments) + 2), ids, segments, where)
     found -= np.uint16(1)
     return found
 
 
-def _unlisted(where: str, value: int) -> str:
-    return f"{where}: id {value} of the map is not in the list of segments; list it or make it {VOID_ID}"
+def check_counts(
+    counts: np.ndarray, ids: np.ndarray, segments: Sequence[LabelledSegment], where: str
+) -> None:
+    """SourceError unless map and list name the same ids; counts by place in the `position_table`."""
+    if counts[0]:
+        listed = [VOID_ID, *(segment.id for segment in segments)]
+        raise unlisted(where, int(np.setdiff1d(ids, listed)[0]))
+    if (counts[2:] == 0).any():
+        missing = segments[int(np.argmin(counts[2:]))].id
+        raise SourceError(f"{where}: segment {missing} is listed but has no pixel in the map")
+
+
+def unlisted(where: str, value: int) -> SourceError:
+    """The error of an id that only the map has."""
+    return SourceError(
+        f"{where}: id {value} of the map is not in the list of segments; list it or make it {VOID_ID}"
+    )

@@ -34,7 +34,7 @@ def write_quality(quality: PictureQuality, path: Path) -> None:
     panoptic, semantic = quality.panoptic, quality.semantic
     groups = {"all": panoptic.all, "things": panoptic.things, "stuff": panoptic.stuff}
     document = {
-        "pictures": panoptic.num_pictures,
+        "pictures": quality.num_pictures,
         "mean_iou": round(semantic.mean_iou, 4),
         "pixel_accuracy": round(semantic.pixel_accuracy, 4),
         "groups": {

@@ -9,7 +9,9 @@ from fractions import Fraction
 import numpy as np
 
 from configs.schema import Settings
-from evaluation.pq import PanopticQuality, PanopticResult
+from evaluation.matching import PanopticResult
+from evaluation.overlap import frame_overlap
+from evaluation.pq import PanopticQuality
 from evaluation.segments import predicted_segments
 from evaluation.semantic import SemanticIoU, SemanticResult
 from models.vpsnet import VPSNet
@@ -28,6 +30,7 @@ VOID_CLASS = 255
 class PictureQuality:
     """What `validate` finds."""
 
+    num_pictures: int
     panoptic: PanopticResult
     semantic: SemanticResult
     """Of the panoptic map itself: each pixel has the class of its segment."""
@@ -62,12 +65,14 @@ def validate(
     model = PictureModel(network, settings)
     quality = PanopticQuality(settings.category_set)
     semantic = SemanticIoU(settings.category_set)
+    num_pictures = 0
     for picture in pictures:
         panoptic = model(picture.image)
-        quality.add(*truth_of(picture), *predicted_segments(panoptic))
+        quality.add(frame_overlap(*truth_of(picture), *predicted_segments(panoptic)))
         semantic.add(picture.class_map, class_map_of(panoptic))
+        num_pictures += 1
         on_picture()
-    return PictureQuality(panoptic=quality.result(), semantic=semantic.result())
+    return PictureQuality(num_pictures=num_pictures, panoptic=quality.result(), semantic=semantic.result())
 
 
 def class_map_of(panoptic: Panoptic) -> np.ndarray:

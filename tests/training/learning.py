@@ -13,6 +13,7 @@ import torch
 from configs.categories import thing_ids
 from configs.loading import load_settings
 from configs.schema import Settings
+from evaluation.overlap import frame_overlap
 from evaluation.pq import PanopticQuality
 from evaluation.segments import predicted_segments
 from models.vpsnet import VPSNet
@@ -145,7 +146,7 @@ def judge(network: VPSNet, settings: Settings, clips: Sequence[Clip]) -> Verdict
     for number, clip in enumerate(clips):
         results = run_stages(network, settings, clip)
         for picture, panoptic in zip(clip, results, strict=True):
-            quality.add(*truth_of(picture), *predicted_segments(panoptic))
+            quality.add(frame_overlap(*truth_of(picture), *predicted_segments(panoptic)))
         mistakes += [f"clip {number}: {mistake}" for mistake in identity_mistakes(clip, results)]
     result = quality.result()
     return Verdict(

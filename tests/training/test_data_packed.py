@@ -13,6 +13,7 @@ import pytest
 
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError
+from evaluation.overlap import frame_overlap
 from evaluation.pq import PanopticQuality
 from training.data.packed import PackedSet, truth_of
 
@@ -87,7 +88,7 @@ def test_the_truth_of_a_picture_is_of_quality_one_against_itself(root: Path) -> 
     ]
     assert ((ids == 0) == (IDS == 0)).all()
     quality = PanopticQuality(CITYSCAPES)
-    quality.add(ids, segments, ids, segments)
+    quality.add(frame_overlap(ids, segments, ids, segments))
     assert [c.category.id for c in quality.result().per_class if c.tp] == [ROAD, PERSON, CAR]
     assert quality.result().all.pq == 1.0
 

@@ -69,7 +69,7 @@ class PackedSet(Dataset[PanopticPicture]):
                 f"{entry.panoptic}: size {ids.shape[1]}x{ids.shape[0]} differs from that of "
                 f"{entry.image.name}, {image.shape[1]}x{image.shape[0]}"
             )
-        positions = to_positions(ids, [segment.id for segment in entry.segments], str(entry.panoptic))
+        positions = to_positions(ids, entry.segments, str(entry.panoptic))
         class_table, instance_table = self._tables(entry.segments)
         return PanopticPicture(
             name=entry.name,
