@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from configs.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
+    from rich.table import Table
 
     from pipeline import Progress, StreamReport
     from training.session import TrainEvents
@@ -153,6 +154,99 @@ def validate_command(
     _guarded(command, debug)
 
 
+@app.command("eval")
+def eval_command(
+    gt_dir: Annotated[Path, typer.Option("--gt-dir", metavar="DIR", help="Maps of the truth.")],
+    pred_dir: Annotated[Path, typer.Option("--pred-dir", metavar="DIR", help="Maps of the prediction.")],
+    gt: Annotated[Path | None, typer.Option("--gt", metavar="JSON", help="What the truth's ids are.")] = None,
+    pred: Annotated[
+        Path | None, typer.Option("--pred", metavar="JSON", help="What the prediction's ids are.")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="coco, cityscapes-vps, kitti-step or vipseg.")
+    ] = "coco",
+    windows: Annotated[
+        str | None, typer.Option(metavar="N,N...", help="Labelled frames per window of VPQ.")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(metavar="NAME,NAME...", help="Some of pq, vpq, stq, hota, idf1.")
+    ] = "pq,vpq,stq",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The figures as JSON.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Compare a prediction with the truth: PQ, VPQ, STQ, HOTA, IDF1."""
+
+    def command() -> int:
+        from evaluation.document import tables, to_document
+        from evaluation.evaluate import evaluate
+        from evaluation.formats.coco import write_json
+        from evaluation.formats.opening import (
+            READ_FORMATS,
+            check_format,
+            open_prediction,
+            open_truth,
+            windows_of,
+        )
+
+        check_format(format_, READ_FORMATS)
+        lengths = parse_windows(windows) if windows is not None else windows_of(format_)
+        truth = open_truth(format_, gt, gt_dir)
+        prediction = open_prediction(format_, pred, pred_dir, truth.categories)
+        with _progress_bar() as bar:
+            task = bar.add_task("evaluation", total=None, rate="")
+            evaluation = evaluate(
+                truth,
+                prediction,
+                metrics.split(","),
+                lengths,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        _print_tables(tables(evaluation))
+        if out is not None:
+            write_json(out, to_document(evaluation))
+        return 0
+
+    _guarded(command, debug)
+
+
+@app.command("convert")
+def convert_command(
+    from_dir: Annotated[Path, typer.Option("--from-dir", metavar="DIR", help="Maps to convert.")],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the result.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="coco, cityscapes-vps, kitti-step, vipseg, vipseg-masks, mots or mots-txt.",
+        ),
+    ],
+    from_json: Annotated[
+        Path | None, typer.Option("--from-json", metavar="JSON", help="What their ids are.")
+    ] = None,
+    from_: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="coco, cityscapes-vps, kitti-step, vipseg or mots.")
+    ] = "coco",
+    debug: Debug = False,
+) -> None:
+    """Write labels, or the results of a run, in another format."""
+
+    def command() -> int:
+        from evaluation.formats.opening import open_truth, open_writer
+
+        labels = open_truth(from_, from_json, from_dir)
+        writer = open_writer(to, output, labels.categories)
+        with _progress_bar() as bar:
+            task = bar.add_task("frames", total=len(labels.frames), rate="")
+            for frame in labels.frames:
+                writer.add(frame, labels.read(frame))
+                bar.advance(task)
+        writer.close()
+        typer.echo(f"{len(labels.frames)} frames: {output}")
+        return 0
+
+    _guarded(command, debug)
+
+
 @config_app.command("show")
 def config_show(config: Config = "street", set_: Overrides = None, debug: Debug = False) -> None:
     """Print the effective settings as YAML."""
@@ -198,6 +292,23 @@ def parse_set(text: str) -> tuple[Path, int]:
     """Folder and weight from "DIR@N", or from "DIR", which counts once."""
     match = re.fullmatch(r"(.+)@([1-9]\d{0,5})", text)
     return (Path(match[1]), int(match[2])) if match else (Path(text), 1)
+
+
+def parse_windows(text: str) -> tuple[int, ...]:
+    """Numbers of frames from "1,2,3,4"."""
+    if not re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", text):
+        raise UsageError(f"{text!r} is no list of windows; use numbers of frames like 1,2,3,4")
+    return tuple(int(part) for part in text.split(","))
+
+
+def _print_tables(tables: Iterable[Table]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a file has no width, and a table that is cut off is of no use
+        console = Console(width=160)
+    for table in tables:
+        console.print(table)
 
 
 def _tell(reports: list[StreamReport], debug: bool) -> int:

@@ -89,7 +89,7 @@ def frame_overlap(
     for (ids, segments, name), areas in ((gt, gt_areas), (pred, pred_areas)):
         check_counts(areas, _as_array(ids, areas), segments, name)
     return Overlap(
-        truth=_described(gt_segments, gt_areas[2:]),
+        truth=_described(gt_segments, _stated(gt_segments, gt_areas[2:])),
         prediction=_described(pred_segments, pred_areas[2:]),
         truth_at=rows - 1,
         prediction_at=columns_of - 1,
@@ -140,17 +140,21 @@ def _join_segments(frames: Sequence[Segments]) -> tuple[Segments, list[np.ndarra
     return tubes, [np.concatenate([[0], part + 1]) for part in np.split(tube_of, ends)]
 
 
-def _described(segments: Sequence[LabelledSegment], counted: np.ndarray) -> Segments:
-    """Segments as arrays; the area is the stated one where there is one, as in the reference."""
+def _stated(segments: Sequence[LabelledSegment], counted: np.ndarray) -> np.ndarray:
+    """Areas as the truth's file states them, else as counted. Those of predictions are always counted."""
     areas = [
         int(area) if segment.area_px is None else segment.area_px
         for segment, area in zip(segments, counted, strict=True)
     ]
+    return np.array(areas, np.int64)
+
+
+def _described(segments: Sequence[LabelledSegment], areas: np.ndarray) -> Segments:
     return Segments(
         ids=np.array([segment.id for segment in segments], np.int64),
         categories=np.array([segment.category_id for segment in segments], np.int64),
         crowd=np.array([segment.is_crowd for segment in segments], bool),
-        areas=np.array(areas, np.int64),
+        areas=areas,
     )
 
 

@@ -144,7 +144,7 @@ def write_record(
         _write_line(file, header)
         for frame, panoptic in zip(frames, panoptics, strict=True):
             _write_line(file, _image(frame))
-            _write_line(file, _annotation(panoptic))
+            _write_line(file, _annotation(layout.directory.name, panoptic))
             _write_line(file, {"tracks": list(_track_lines(frame, panoptic, categories))})
 
 
@@ -180,9 +180,10 @@ def _image(frame: Frame) -> Json:
     }
 
 
-def _annotation(panoptic: Panoptic) -> Json:
+def _annotation(stream: str, panoptic: Panoptic) -> Json:
     return {
         "image_id": panoptic.index,
+        "video_id": stream,
         "file_name": f"{panoptic.index:06d}.png",
         "segments_info": [_segment(segment) for segment in panoptic.segments],
     }

@@ -1,0 +1,247 @@
+"""COCO panoptic: a description in JSON and an RGB picture of ids per frame. Our own panoptic.json is one.
+
+    images        id, file_name, width, height
+    annotations   image_id, file_name (of the PNG), segments_info, video_id (in videos; see below)
+    segments_info id, category_id, iscrowd (0 if absent), area (counted if absent)
+    categories    id, name, isthing; a prediction may leave them out
+
+A frame's video is `annotations[].video_id` or, failing that, the first `_`-separated field of the file
+name, as in Cityscapes-VPS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs.categories import Category
+from configs.errors import OutputError, SourceError
+from evaluation.formats.id_png import read_ids, write_ids
+from evaluation.formats.labelled import LabelledFrame, LabelledSet, Labels, Writer, category_of
+from evaluation.segments import LabelledSegment
+from stages.results import replacing
+
+Json = dict[str, Any]
+
+
+class CocoSet(LabelledSet):
+    """Frames whose segments are listed in JSON and whose maps are RGB pictures of ids."""
+
+    def read(self, frame: LabelledFrame) -> Labels:
+        """The map of a frame and its segments."""
+        return read_ids(frame.path), frame.segments
+
+
+def open_coco(description: Path, folder: Path, categories: Sequence[Category] | None = None) -> LabelledSet:
+    """A set whose maps lie in `folder`; `categories` are those of the truth when a prediction is opened."""
+    document = read_json(description)
+    with_categories = categories or categories_of(description, document)
+    if categories:
+        check_same_categories(description, document, categories)
+    try:
+        frames = [
+            frame_of(annotation, folder, description, number, video=None)
+            for number, annotation in enumerate(document["annotations"])
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise not_coco(description, error) from None
+    return CocoSet(description, with_categories, checked(description, frames, with_categories))
+
+
+def read_json(path: Path) -> Json:
+    """The document; SourceError if it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except ValueError as error:
+        raise SourceError(f"{path}: is not JSON ({error}); write it again") from None
+    if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
+        raise SourceError(f"{path}: is not a COCO panoptic description; it needs a list `annotations`")
+    return document
+
+
+def categories_of(path: Path, document: Mapping[str, Any]) -> tuple[Category, ...]:
+    """The categories that a truth lists."""
+    try:
+        categories = tuple(category_of(entry) for entry in document["categories"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{path}: needs `categories` with id, name and isthing (found no {error})"
+        ) from None
+    if not categories or len({category.id for category in categories}) != len(categories):
+        raise SourceError(f"{path}: `categories` must list each id once, and at least one")
+    return categories
+
+
+def check_same_categories(path: Path, document: Mapping[str, Any], truth: Sequence[Category]) -> None:
+    """SourceError if a prediction calls a thing what is stuff in the truth: its ids mean something else."""
+    is_thing = {category.id: category.is_thing for category in truth}
+    for entry in document.get("categories", []):
+        if is_thing.get(entry.get("id"), bool(entry.get("isthing"))) != bool(entry.get("isthing")):
+            raise SourceError(
+                f"{path}: category {entry['id']} ({entry.get('name')}) is not of the same kind in the truth; "
+                "convert the prediction to the truth's categories"
+            )
+
+
+def frame_of(
+    annotation: Mapping[str, Any], folder: Path, description: Path, number: int, *, video: str | None
+) -> LabelledFrame:
+    """From an entry of `annotations`; its map is in `folder`, or in that folder's sub-folder `video`."""
+    image_id, name = annotation.get("image_id"), annotation.get("file_name")
+    if image_id is None and name is None:
+        raise SourceError(
+            f"{description}: annotation {number} has neither image_id nor file_name; frames are paired by "
+            "those and never by their order: write the truth's image_id into it"
+        )
+    file_name = str(name if name is not None else image_id)
+    if not file_name.endswith(".png"):  # some predictions name the picture that they are of
+        file_name = f"{file_name.removesuffix('.jpg').removesuffix('.jpeg')}.png"
+    if video is None:
+        video = str(annotation.get("video_id", Path(file_name).stem.split("_")[0]))
+        in_video = ""
+    else:
+        in_video = f"{video}/"
+        file_name = in_video + file_name
+    return LabelledFrame(
+        video=video,
+        image_id=in_video + str(image_id if image_id is not None else Path(file_name).stem),
+        file_name=file_name,
+        path=folder / file_name,
+        segments=tuple(_segment(entry) for entry in annotation["segments_info"]),
+    )
+
+
+def checked(
+    description: Path, frames: Sequence[LabelledFrame], categories: Sequence[Category]
+) -> Sequence[LabelledFrame]:
+    """The frames; SourceError for a segment of an unknown category and for a frame listed twice."""
+    known = {category.id for category in categories}
+    if len({frame.image_id for frame in frames}) < len(frames):  # ids that count anew in each video
+        frames = [replace(frame, image_id=f"{frame.video}/{frame.image_id}") for frame in frames]
+    for image_id, times in Counter(frame.image_id for frame in frames).items():
+        if times > 1:
+            raise SourceError(f"{description}: image {image_id} has {times} annotations; keep one")
+    for frame in frames:
+        for segment in frame.segments:
+            if segment.category_id not in known:
+                raise SourceError(
+                    f"{description}: {frame.file_name}: segment {segment.id} has unknown category "
+                    f"{segment.category_id}; the truth's categories are {_shown(known)}"
+                )
+    return frames
+
+
+def not_coco(path: Path, error: Exception) -> SourceError:
+    """The error of a description whose parts are not where they should be."""
+    return SourceError(f"{path}: is not a COCO panoptic description ({type(error).__name__}: {error})")
+
+
+class CocoWriter(Writer):
+    """Writes `folder`/panoptic.json and `folder`/panoptic/<frame>.png; ids stay as they are."""
+
+    description_name = "panoptic.json"
+    map_folder = "panoptic"
+
+    def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
+        self._folder, self._categories = folder, tuple(categories)
+        self._images: list[Json] = []
+        self._annotations: list[Json] = []
+
+    def add(self, frame: LabelledFrame, labels: Labels) -> None:
+        """Writes the map; its entry is written by `close`."""
+        ids, segments = labels
+        name = self.map_name(frame)
+        write_ids(self._folder / self.map_folder / name, ids)
+        self._images.append(image_entry(frame.image_id, name, ids))
+        self._annotations.append(
+            {
+                "image_id": json_id(frame.image_id),
+                "video_id": frame.video,
+                "file_name": name,
+                "segments_info": segment_entries(ids, segments),
+            }
+        )
+
+    def map_name(self, frame: LabelledFrame) -> str:
+        """The file name of a frame's map: that of its own, below its video's folder if it had one."""
+        return frame.file_name
+
+    def close(self) -> None:
+        """Writes the description."""
+        document = {
+            "images": self._images,
+            "annotations": self._annotations,
+            "categories": category_entries(self._categories),
+        }
+        write_json(self._folder / self.description_name, document)
+
+
+def image_entry(image_id: str, name: str, ids: np.ndarray) -> Json:
+    """An entry of `images`."""
+    height, width = ids.shape
+    return {"id": json_id(image_id), "file_name": name, "width": width, "height": height}
+
+
+def json_id(image_id: str) -> int | str:
+    """An id as it stood in JSON: COCO's are numbers, those of Cityscapes-VPS are names."""
+    return int(image_id) if image_id == "0" or (image_id.isdecimal() and image_id[0] != "0") else image_id
+
+
+def segment_entries(ids: np.ndarray, segments: Sequence[LabelledSegment]) -> list[Json]:
+    """`segments_info` with area and box x, y, width, height."""
+    entries = []
+    for segment in segments:
+        rows, columns = np.nonzero(ids == segment.id)
+        x, y = int(columns.min()), int(rows.min())
+        entries.append(
+            {
+                "id": segment.id,
+                "category_id": segment.category_id,
+                "iscrowd": int(segment.is_crowd),
+                "area": len(rows),
+                "bbox": [x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1],
+            }
+        )
+    return entries
+
+
+def category_entries(categories: Sequence[Category]) -> list[Json]:
+    """`categories`."""
+    return [
+        {"id": c.id, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)} for c in categories
+    ]
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes a document whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); check the place") from None
+
+
+def _segment(entry: Mapping[str, Any]) -> LabelledSegment:
+    area = entry.get("area")
+    return LabelledSegment(
+        id=int(entry["id"]),
+        category_id=int(entry["category_id"]),
+        is_crowd=bool(entry.get("iscrowd", 0)),
+        area_px=None if area is None else int(area),
+    )
+
+
+def _shown(numbers: set[int]) -> str:
+    ordered = sorted(numbers)
+    if ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]}..{ordered[-1]}"
+    return ", ".join(str(number) for number in ordered)

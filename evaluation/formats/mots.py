@@ -1,0 +1,203 @@
+"""MOTS (KITTI MOTS, MOTSChallenge): objects of cars and pedestrians only, as PNG or as text.
+
+    <folder>/<sequence>/<frame>.png   16 bits: 1000 class + instance; 10000 is ignored, 0 is background
+    <folder>/<sequence>.txt           a line per object: frame id class height width rle, blank-separated;
+                                      id is the same number, class 10 is ignored, rle is COCO's
+
+Background is a category here, and what is ignored is void: an object that is predicted on background is
+wrong, one on an ignored region is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from configs.categories import Category
+from configs.errors import OutputError, SourceError
+from evaluation.formats.id_png import read_png, write_png
+from evaluation.formats.labelled import (
+    InstanceNumbers,
+    LabelledFrame,
+    LabelledSet,
+    Labels,
+    Writer,
+    maps_in,
+    thing_categories,
+)
+from evaluation.segments import LabelledSegment
+from stages.results import replacing
+
+BACKGROUND, CAR, PEDESTRIAN, IGNORED_CLASS = 0, 1, 2, 10
+CATEGORIES = (
+    Category(BACKGROUND, "background", False, (0, 0, 0)),
+    Category(CAR, "car", True, (0, 0, 142)),
+    Category(PEDESTRIAN, "pedestrian", True, (220, 20, 60)),
+)
+_INSTANCES = 1000
+_IGNORED = 10000
+_BACKGROUND_ID = 1
+"""Of the background's segment; no object has it, as those begin at 1000."""
+
+
+def open_mots(folder: Path) -> LabelledSet:
+    """The sequences in a folder: its <sequence>.txt if it has any, else its <sequence>/<frame>.png."""
+    return MotsTexts(folder) if any(folder.glob("*.txt")) else MotsPictures(folder)
+
+
+class MotsPictures(LabelledSet):
+    """Frames as 16-bit pictures."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, CATEGORIES, maps_in(folder))
+
+    def read(self, frame: LabelledFrame) -> Labels:
+        """The ids are the values of the picture; the background's is 1."""
+        values = read_png(frame.path)
+        if values.ndim != 2:
+            raise SourceError(f"{frame.path}: must be a PNG of one channel, 1000 class + instance")
+        return _labels(values.astype(np.int32), str(frame.path))
+
+
+class MotsTexts(LabelledSet):
+    """Frames as lines of text; a frame without an object has none, and so is not in the set."""
+
+    def __init__(self, folder: Path) -> None:
+        lines = {path.stem: _read_lines(path) for path in sorted(folder.glob("*.txt"))}
+        self._lines = {
+            (sequence, number): [line for line in found if line[0] == number]
+            for sequence, found in lines.items()
+            for number in {line[0] for line in found}
+        }
+        frames = [
+            LabelledFrame(
+                video=sequence,
+                image_id=f"{sequence}/{number:06d}",
+                file_name=f"{sequence}/{number:06d}.png",
+                path=folder / f"{sequence}.txt",
+            )
+            for sequence, number in self._lines
+        ]
+        if not frames:
+            raise SourceError(f"{folder}: its text files hold no object; name the folder of the sequences")
+        super().__init__(folder, CATEGORIES, frames)
+
+    def read(self, frame: LabelledFrame) -> Labels:
+        """As `MotsPictures`; SourceError where two objects share a pixel."""
+        from pycocotools import mask as rle
+
+        number = int(frame.id_in_video)
+        lines = self._lines[frame.video, number]
+        _, _, height, width, _ = lines[0]
+        values = np.zeros((height, width), np.int32)
+        where = f"{frame.path}: frame {number}"
+        for _, value, line_height, line_width, counts in lines:
+            if (line_height, line_width) != (height, width):
+                raise SourceError(f"{where}: objects differ in the size of the frame; write it again")
+            mask = rle.decode({"size": [height, width], "counts": counts.encode("ascii")}).astype(bool)
+            if values[mask].any():
+                raise SourceError(f"{where}: object {value} overlaps another; each pixel has one object")
+            values[mask] = value
+        return _labels(values, where)
+
+
+class MotsPictureWriter(Writer):
+    """Writes `folder`/<sequence>/<frame>.png."""
+
+    def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
+        self._folder = folder
+        self._values = _Values(categories)
+
+    def add(self, frame: LabelledFrame, labels: Labels) -> None:
+        """Writes the picture; what is neither car nor pedestrian becomes background."""
+        values = self._values.of(frame, labels)
+        write_png(self._folder / frame.video / f"{frame.stem}.png", values.astype(np.uint16))
+
+
+class MotsTextWriter(Writer):
+    """Writes `folder`/<sequence>.txt. A frame is its number in the file name, else its position."""
+
+    def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
+        self._folder = folder
+        self._values = _Values(categories)
+        self._lines: dict[str, list[str]] = {}
+        self._num_frames: dict[str, int] = {}
+
+    def add(self, frame: LabelledFrame, labels: Labels) -> None:
+        """Keeps the lines of the frame; `close` writes them."""
+        from pycocotools import mask as rle
+
+        values = self._values.of(frame, labels)
+        position = self._num_frames.get(frame.video, 0)
+        self._num_frames[frame.video] = position + 1
+        number = int(frame.stem) if frame.stem.isdecimal() else position
+        height, width = values.shape
+        lines = self._lines.setdefault(frame.video, [])
+        for value in np.unique(values[values > 0]).tolist():
+            counts = rle.encode(np.asfortranarray((values == value).astype(np.uint8)))["counts"]
+            class_id = IGNORED_CLASS if value == _IGNORED else value // _INSTANCES
+            lines.append(f"{number} {value} {class_id} {height} {width} {counts.decode('ascii')}\n")
+
+    def close(self) -> None:
+        """Writes a file per sequence."""
+        for sequence, lines in self._lines.items():
+            path = self._folder / f"{sequence}.txt"
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with replacing(path) as temporary:
+                    temporary.write_text("".join(lines), encoding="ascii")
+            except OSError as error:
+                raise OutputError(f"{path}: cannot be written ({error.strerror}); check the place") from None
+
+
+class _Values:
+    """From ids to the values of the format."""
+
+    def __init__(self, categories: Sequence[Category]) -> None:
+        names = {"car": CAR, "pedestrian": PEDESTRIAN, "person": PEDESTRIAN}
+        self._classes = {category.id: names.get(category.name, BACKGROUND) for category in categories}
+        self._numbers = InstanceNumbers(thing_categories(categories), largest=_INSTANCES - 1)
+
+    def of(self, frame: LabelledFrame, labels: Labels) -> np.ndarray:
+        """(H, W) int32: objects by number; void and crowds are ignored."""
+        ids, segments = labels
+        values = np.where(ids == 0, _IGNORED, 0).astype(np.int32)
+        for segment, number in zip(segments, self._numbers.of(frame, segments), strict=True):
+            class_id = self._classes[segment.category_id]
+            if class_id != BACKGROUND:
+                value = _IGNORED if segment.is_crowd else class_id * _INSTANCES + number
+                values[ids == segment.id] = value
+        return values
+
+
+_Line = tuple[int, int, int, int, str]
+"""Frame, value, height, width, RLE."""
+
+
+def _read_lines(path: Path) -> list[_Line]:
+    lines = []
+    for number, text in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
+        try:
+            frame, value, _, height, width, counts = text.split(" ")
+            lines.append((int(frame), int(value), int(height), int(width), counts))
+        except ValueError:
+            raise SourceError(
+                f"{path}: line {number} is not `frame id class height width rle`; write the file again"
+            ) from None
+    return lines
+
+
+def _labels(values: np.ndarray, where: str) -> Labels:
+    ids = np.where(values == 0, _BACKGROUND_ID, values)
+    ids[values == _IGNORED] = 0
+    segments = []
+    for value in np.flatnonzero(np.bincount(ids.reshape(-1), minlength=1)).tolist():
+        category = value // _INSTANCES
+        if value == 0:
+            continue
+        if value != _BACKGROUND_ID and category not in (CAR, PEDESTRIAN):
+            raise SourceError(f"{where}: value {value} has unknown category {category}; 1 car, 2 pedestrian")
+        segments.append(LabelledSegment(id=value, category_id=category))
+    return ids, segments

@@ -1,0 +1,79 @@
+"""Pairs the frames of a truth with those of a prediction, by what they are called, never by their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from configs.errors import SourceError
+from evaluation.formats.labelled import LabelledFrame, LabelledSet
+
+Pair = tuple[LabelledFrame, LabelledFrame]
+"""Of the truth and of the prediction."""
+
+_NAMES: tuple[Callable[[LabelledFrame], str], ...] = (
+    lambda frame: frame.image_id,
+    lambda frame: f"{frame.video}/{frame.id_in_video}",
+    lambda frame: frame.file_name,
+    lambda frame: frame.stem,
+)
+"""What frames may have in common: the image id, or failing that the file name of the map."""
+_MOST_SHOWN = 5
+
+
+def pair_frames(truth: LabelledSet, prediction: LabelledSet) -> list[Pair]:
+    """Every frame of the truth, in its order, with the prediction's frame of the same name.
+
+    SourceError names the frames that only one of them has.
+    """
+    best: tuple[int, dict[str, LabelledFrame], dict[str, LabelledFrame]] | None = None
+    for name in _NAMES:
+        in_truth, in_prediction = _by_name(truth.frames, name), _by_name(prediction.frames, name)
+        if in_truth is None or in_prediction is None:
+            continue
+        if in_truth.keys() == in_prediction.keys():
+            pairs = [(frame, in_prediction[key]) for key, frame in in_truth.items()]
+            _check_agreement(prediction.source, pairs)
+            return pairs
+        common = len(in_truth.keys() & in_prediction.keys())
+        if best is None or common > best[0]:
+            best = common, in_truth, in_prediction
+    assert best is not None, "image ids are unique in a set"
+    _, in_truth, in_prediction = best
+    raise SourceError(_differing(prediction.source, list(in_truth), list(in_prediction)))
+
+
+def _check_agreement(source: Path, pairs: list[Pair]) -> None:
+    """SourceError if the file names are the same as well, but pair other frames."""
+    files = {frame.file_name for _, frame in pairs}
+    for expected, found in pairs:
+        if found.file_name != expected.file_name and expected.file_name in files:
+            raise SourceError(
+                f"{source}: image {found.image_id} is {found.file_name}, but {expected.file_name} in the "
+                "truth; write the truth's image_id to each file_name"
+            )
+
+
+def _by_name(
+    frames: Sequence[LabelledFrame], name: Callable[[LabelledFrame], str]
+) -> dict[str, LabelledFrame] | None:
+    """None if the name does not tell the frames apart."""
+    named = {name(frame): frame for frame in frames}
+    return named if len(named) == len(frames) else None
+
+
+def _differing(source: Path, truth: list[str], prediction: list[str]) -> str:
+    missing = [name for name in truth if name not in set(prediction)]
+    surplus = [name for name in prediction if name not in set(truth)]
+    parts = []
+    if missing:
+        parts.append(f"lacks {_listed(missing)} of the truth")
+    if surplus:
+        parts.append(f"has {_listed(surplus)} that the truth has not")
+    return f"{source}: {' and '.join(parts)}; frames are paired by image id, or by file name"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_MOST_SHOWN])
+    more = ", ..." if len(names) > _MOST_SHOWN else ""
+    return f"{len(names)} frame{'s' if len(names) > 1 else ''} ({shown}{more})"
