@@ -29,15 +29,13 @@ class LabelledSegment:
 
 
 def predicted_segments(panoptic: Panoptic) -> tuple[np.ndarray, list[LabelledSegment]]:
-    """Id map and segments of a frame as the pipeline hands it on.
-
-    The ids are positions in its list, so they name a segment within the frame only: enough for PQ.
-    """
+    """Id map (H, W) int32 and segments of a frame as the pipeline hands it on; ids last over the stream."""
+    ids = np.array([VOID_ID, *(segment.segment_id for segment in panoptic.segments)], np.int32)
     segments = [
-        LabelledSegment(id=position, category_id=segment.category_id)
-        for position, segment in enumerate(panoptic.segments, 1)
+        LabelledSegment(id=segment.segment_id, category_id=segment.category_id)
+        for segment in panoptic.segments
     ]
-    return panoptic.label_map, segments
+    return ids[panoptic.label_map], segments
 
 
 def check_map(ids: np.ndarray, segments: Sequence[LabelledSegment], where: str) -> int:

@@ -31,7 +31,6 @@ def test_the_file_is_small_enough_and_has_a_card(street: Settings) -> None:
 
 
 def test_every_part_loads_strictly(street: Settings) -> None:
-    from stages.network import load_network
 
     assert sum(parameter.numel() for parameter in load_network(street).parameters()) > 5_000_000
 
@@ -41,16 +40,16 @@ def first_frame(street: Settings) -> Panoptic:
     """What the model makes of the first frame of the demo."""
     import av
 
-    from stages.network import load_network
+    from stages.whole_model import WholeModel
     from tests.pipeline.random_network import motorway_clip
-    from training.validate import PictureModel
+    from training.validate import frame_alone
 
     clip = motorway_clip()
     if clip is None:
         pytest.skip("the clip of the demo is not installed: pip install pycsr-cv")
     with av.open(str(clip)) as container:
         image = next(container.decode(video=0)).to_ndarray(format="rgb24")
-    return PictureModel(load_network(street), street)(image)
+    return WholeModel(street)(frame_alone(image), None)[0]
 
 
 @pytest.mark.slow
