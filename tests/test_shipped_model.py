@@ -31,6 +31,7 @@ def test_the_file_is_small_enough_and_has_a_card(street: Settings) -> None:
 
 
 def test_every_part_loads_strictly(street: Settings) -> None:
+    from stages.network import load_network
 
     assert sum(parameter.numel() for parameter in load_network(street).parameters()) > 5_000_000
 
