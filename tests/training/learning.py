@@ -17,14 +17,9 @@ from evaluation.overlap import frame_overlap
 from evaluation.pq import PanopticQuality
 from evaluation.segments import predicted_segments
 from models.vpsnet import VPSNet
-from stages.detect import DetectStage
-from stages.features import FeaturesStage
-from stages.flow import FlowStage
-from stages.fuse import FuseStage
-from stages.messages import Features, Frame, Panoptic, TrackMemory
+from stages.messages import Frame, Panoptic
 from stages.network import architecture_of, prepare
-from stages.panoptic import PanopticStage
-from stages.track import TrackStage
+from stages.whole_model import WholeModel
 from training.data.generated import ClipShape, generate_clip
 from training.data.packed import PanopticPicture, truth_of
 from training.dataset import SampleSource
@@ -102,21 +97,12 @@ def train_on(clips: Sequence[Clip], network: VPSNet, settings: Settings, directo
 
 def run_stages(network: VPSNet, settings: Settings, clip: Clip) -> list[Panoptic]:
     """The clip through features, flow, fuse, detect, track and panoptic, as a run of the pipeline does it."""
-    network = prepare(network, settings)
-    extract, estimate = FeaturesStage(settings, network), FlowStage(settings)
-    fuse, detect = FuseStage(settings, network), DetectStage(settings, network)
-    track, merge = TrackStage(settings), PanopticStage(settings)
+    model, past = WholeModel(settings, prepare(network, settings)), None
     results: list[Panoptic] = []
-    last_frame: Frame | None = None
-    last_features: Features | None = None
-    memory: TrackMemory | None = None
     for index, picture in enumerate(clip):
         frame = Frame(index=index, pts=index, time_base=Fraction(1, 25), duration=1, image=picture.image)
-        features = extract(frame)
-        detections = detect(fuse(features, last_features, estimate(frame, last_frame)))
-        tracks, memory = track(detections, memory)
-        results.append(merge(detections, tracks))
-        last_frame, last_features = frame, features
+        panoptic, past = model(frame, past)
+        results.append(panoptic)
     return results
 
 

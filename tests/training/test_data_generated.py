@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from training.data.generated import CAR, PERSON, ROAD, SKY, ClipShape, generate_clip
-from training.data.packed import VOID_CLASS, PanopticPicture, truth_of
+from training.data.generated_set import write_clips
+from training.data.packed import VOID_CLASS, PackedSet, PanopticPicture, truth_of
 
 CLIPS = [generate_clip(seed) for seed in range(12)]
 FRAMES = [picture for clip in CLIPS for picture in clip]
@@ -97,3 +100,19 @@ def test_the_truth_lists_every_object_and_stuff_class_once(seed: int) -> None:
     things = [s for s in segments if s.category_id in (CAR, PERSON)]
     assert len(things) == len(numbers(picture))
     assert sorted(s.category_id for s in segments if s not in things) == [ROAD, SKY]
+
+
+def test_a_set_on_disk_holds_the_clips_and_their_numbers(tmp_path: Path) -> None:
+    write_clips(tmp_path / "val", (7,), ClipShape(num_frames=2))
+    for packed, frame in zip(
+        PackedSet(tmp_path, "val"), generate_clip(7, ClipShape(num_frames=2)), strict=True
+    ):
+        assert packed.name == frame.name
+        assert (packed.class_map == frame.class_map).all()
+        assert ((packed.instance_map > 0) == (frame.instance_map > 0)).all()
+
+
+def test_an_object_has_the_same_id_in_all_frames_of_its_clip(tmp_path: Path) -> None:
+    written = write_clips(tmp_path / "val", (7,), ClipShape(num_frames=3))
+    for picture, frame in zip(written, generate_clip(7, ClipShape(num_frames=3)), strict=True):
+        assert {segment.id >> 8 for segment in picture.objects()} == numbers(frame)
