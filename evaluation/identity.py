@@ -1,9 +1,9 @@
 """IDF1 and HOTA on mask tracks, counted by the library `trackers` (Roboflow) from the overlaps of frames.
 
 Each class of things is counted by itself, and only objects of one class can match; the similarity is the
-IoU of the masks. As in the MOTS evaluation, a prediction that matches nothing (IoU of 0.5 or more) and of
-which more than half lies on void and on crowds of its class is left out. The mean is over the classes of
-which truth or prediction has an object.
+IoU of the masks. As in the MOTS evaluation, a prediction of which more than half lies on void and on crowds
+of its class is left out; what matches an object with an IoU of 0.5 or more never does. The mean is over the
+classes of which truth or prediction has an object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from evaluation.matching import ClassIndex
 from evaluation.overlap import Overlap
 from evaluation.video_order import VideoOrder
 
-_MATCH_IOU = 0.5
 _EXCUSED_FRACTION = 0.5
 _HOTA = ("HOTA", "DetA", "AssA", "LocA")
 _IDENTITY = ("IDF1", "IDP", "IDR")
@@ -100,7 +99,7 @@ def _add_frame(
     gt_areas, pred_areas = shared[objects + 1].sum(axis=1), overlap.prediction.areas[predictions]
     iou = common / (gt_areas[:, None] + pred_areas - common)
     on_ignored = shared[np.append(crowds + 1, 0)][:, predictions + 1].sum(axis=0)
-    kept = (iou >= _MATCH_IOU).any(axis=0) | (on_ignored <= _EXCUSED_FRACTION * pred_areas)
+    kept = on_ignored <= _EXCUSED_FRACTION * pred_areas
     tracks.truth.append(overlap.truth.ids[objects])
     tracks.prediction.append(overlap.prediction.ids[predictions[kept]])
     tracks.similarity.append(iou[:, kept])

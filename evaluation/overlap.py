@@ -163,11 +163,10 @@ def _count(gt: _Side, pred: _Side) -> tuple[np.ndarray, np.ndarray]:
 
     Row and column are the places of a `position_table`.
     """
-    truth, gt_table = _flat(gt)
-    predicted, pred_table = _flat(pred)
     columns = len(pred[1]) + 2
     num_codes = (len(gt[1]) + 2) * columns
-    gt_table *= columns
+    truth, gt_table = _flat(gt, columns)
+    predicted, pred_table = _flat(pred, 1)
     if num_codes > 4 * max(truth.size, _CHUNK_PX):  # a count per code would be mostly zeros
         found, numbers = np.unique(gt_table[truth] + pred_table[predicted], return_counts=True)
         return found, numbers
@@ -181,11 +180,11 @@ def _count(gt: _Side, pred: _Side) -> tuple[np.ndarray, np.ndarray]:
     return found, counts[found]
 
 
-def _flat(side: _Side) -> tuple[np.ndarray, np.ndarray]:
+def _flat(side: _Side, step: int) -> tuple[np.ndarray, np.ndarray]:
     """The map as one row, and the table of its ids."""
     ids, segments, name = side
     ids = np.asarray(ids)
-    return ids.reshape(-1), position_table(segments, check_map(ids, segments, name))
+    return ids.reshape(-1), position_table(segments, check_map(ids, segments, name), step)
 
 
 def _count_tensors(gt: _Side, pred: _Side) -> tuple[np.ndarray, np.ndarray]:
@@ -195,14 +194,16 @@ def _count_tensors(gt: _Side, pred: _Side) -> tuple[np.ndarray, np.ndarray]:
     device = next(ids.device for ids, _, _ in (gt, pred) if isinstance(ids, torch.Tensor))
     columns = len(pred[1]) + 2
     codes = torch.zeros(tuple(gt[0].shape), dtype=torch.int64, device=device)
-    for (ids, segments, name), factor in ((gt, columns), (pred, 1)):
+    for (ids, segments, name), step in ((gt, columns), (pred, 1)):
         on_device = torch.as_tensor(ids, device=device)
-        if on_device.is_floating_point():
-            raise SourceError(f"{name}: a map of ids must hold integers, got {on_device.dtype}")
+        kind = on_device.dtype
+        if on_device.ndim != 2 or kind.is_floating_point or kind.is_complex or kind == torch.bool:
+            shape = tuple(on_device.shape)
+            raise SourceError(f"{name}: a map of ids must be (H, W) integers, got {shape} {kind}")
+        on_device = on_device.long()  # also because unsigned tensors have no extremes
         extremes = on_device.aminmax() if on_device.numel() else (0, 0)
         largest = check_map(np.array([[int(extreme) for extreme in extremes]]), segments, name)
-        table = torch.from_numpy(position_table(segments, largest) * factor).to(device)
-        codes += table[on_device.long()]
+        codes += torch.from_numpy(position_table(segments, largest, step)).to(device)[on_device]
     found, counts = torch.unique(codes, return_counts=True)
     return found.cpu().numpy(), counts.cpu().numpy()
 

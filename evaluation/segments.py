@@ -52,25 +52,24 @@ def check_map(ids: np.ndarray, segments: Sequence[LabelledSegment], where: str) 
     return largest
 
 
-def position_table(segments: Sequence[LabelledSegment], largest: int) -> np.ndarray:
-    """By id: 0 = not listed, 1 = void, 2 + i = segments[i]; (largest + 1,) int64.
+def position_table(segments: Sequence[LabelledSegment], largest: int, step: int = 1) -> np.ndarray:
+    """By id, in steps: 0 = not listed, 1 = void, 2 + i = segments[i]; (largest + 1,) int64.
 
     Not listed is 0, so that the table of a sparse set of ids is mostly untouched zero pages.
     """
     table = np.zeros(largest + 1, np.int64)
-    table[[VOID_ID, *(segment.id for segment in segments)]] = np.arange(1, len(segments) + 2)
+    table[[VOID_ID, *(segment.id for segment in segments)]] = np.arange(1, len(segments) + 2) * step
     return table
 
 
 def to_positions(ids: np.ndarray, segments: Sequence[LabelledSegment], where: str) -> np.ndarray:
     """The map with each id replaced by its place in the list: 0 = void, i = segments[i - 1].
 
-    (H, W) uint16. Map and list must name exactly the same ids; `where` names the map in the error.
+    (H, W) int64. Map and list must name exactly the same ids; `where` names the map in the error.
     """
-    table = position_table(segments, check_map(ids, segments, where)).astype(np.uint16)
-    found: np.ndarray = table[ids]
+    found: np.ndarray = position_table(segments, check_map(ids, segments, where))[ids]
     check_counts(np.bincount(found.reshape(-1), minlength=len(segments) + 2), ids, segments, where)
-    found -= np.uint16(1)
+    found -= 1
     return found
 
 

@@ -10,29 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.categories import Category
 from configs.errors import SourceError
 from evaluation.matching import PanopticResult
 from evaluation.overlap import frame_overlap
 from evaluation.pq import PanopticQuality
 from evaluation.segments import LabelledSegment
-
-ROAD, SKY, CAR, PERSON = range(4)
-CATEGORIES = (
-    Category(ROAD, "road", False, (1, 1, 1)),
-    Category(SKY, "sky", False, (2, 2, 2)),
-    Category(CAR, "car", True, (3, 3, 3)),
-    Category(PERSON, "person", True, (4, 4, 4)),
-)
-
-
-def segment(number: int, category: int, *, crowd: bool = False) -> LabelledSegment:
-    return LabelledSegment(id=number, category_id=category, is_crowd=crowd)
-
-
-def drawing(*rows: str) -> np.ndarray:
-    """A map of ids, one digit a pixel."""
-    return np.array([[int(digit) for digit in row] for row in rows], np.int32)
+from tests.evaluation.drawing import CAR, CATEGORIES, PERSON, ROAD, SKY, Labelled, drawing, segment
 
 
 def quality(
@@ -111,6 +94,42 @@ def test_only_the_last_crowd_of_a_class_excuses_as_in_the_reference() -> None:
     assert (first.per_class[CAR].fp, last.per_class[CAR].fp) == (1, 0)
 
 
+def test_the_area_that_the_truth_states_is_the_one_used() -> None:
+    truth = [segment(1, CAR, area_px=8)]
+    result = quality(drawing("1111"), truth, drawing("7777"), [segment(7, CAR)])
+    assert (result.per_class[CAR].tp, result.per_class[CAR].fn) == (0, 1)  # 4 / (8 + 4 - 4)
+
+
+def test_the_area_of_a_prediction_is_always_counted() -> None:
+    predicted = [segment(7, CAR, area_px=99)]
+    result = quality(drawing("1111"), [segment(1, CAR)], drawing("7777"), predicted)
+    assert result.per_class[CAR].iou_sum == 1.0
+
+
+def test_void_that_is_predicted_is_part_of_the_truth_that_is_missing() -> None:
+    result = quality(drawing("11111"), [segment(1, CAR)], drawing("11100"), [segment(1, CAR)])
+    assert result.per_class[CAR].iou_sum == 0.6
+
+
+def test_a_class_that_nobody_shows_is_in_no_mean() -> None:
+    cars = [segment(1, CAR)]
+    result = quality(drawing("11"), cars, drawing("11"), cars)
+    assert (result.things.pq, result.things.num_classes) == (1.0, 1)
+    assert (result.per_class[PERSON].pq, result.per_class[PERSON].counts) == (0.0, False)
+
+
+def test_a_class_of_which_everything_is_excused_is_in_no_mean() -> None:
+    crowd, person = segment(1, CAR, crowd=True), segment(2, PERSON)
+    result = quality(drawing("1122"), [crowd, person], drawing("5522"), [segment(5, CAR), person])
+    assert (result.all.pq, result.all.num_classes) == (1.0, 1)
+
+
+def test_two_true_cars_in_one_predicted_car_are_not_added_up() -> None:
+    cars = [segment(1, CAR), segment(2, CAR)]
+    car = quality(drawing("1122"), cars, drawing("7777"), [segment(7, CAR)]).per_class[CAR]
+    assert (car.tp, car.fp, car.fn) == (0, 1, 2)
+
+
 def test_an_empty_prediction_misses_everything() -> None:
     truth, segments = drawing("1122"), [segment(1, ROAD), segment(2, CAR)]
     result = quality(truth, segments, drawing("0000"), [])
@@ -163,9 +182,6 @@ def test_a_map_and_a_list_that_disagree_are_refused_by_name() -> None:
         quality(good, segments, drawing("1"), segments)
     with pytest.raises(SourceError, match="different numbers"):
         quality(good, segments * 2, good, segments)
-
-
-Labelled = tuple[np.ndarray, list[LabelledSegment]]
 
 
 @st.composite
