@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline import Progress, StreamReport
+    from stages.source import Source
     from training.session import TrainEvents
     from training.trainer import Step
 
@@ -192,7 +195,7 @@ def eval_command(
         lengths = parse_windows(windows) if windows is not None else windows_of(format_)
         truth = open_truth(format_, gt, gt_dir)
         prediction = open_prediction(format_, pred, pred_dir, truth.categories)
-        with _progress_bar() as bar:
+        with _progress_bar(in_file=False) as bar:
             task = bar.add_task("evaluation", total=None, rate="")
             evaluation = evaluate(
                 truth,
@@ -204,6 +207,68 @@ def eval_command(
         _print_tables(tables(evaluation))
         if out is not None:
             write_json(out, to_document(evaluation))
+        return 0
+
+    _guarded(command, debug)
+
+
+@app.command("eval-run")
+def eval_run_command(
+    data: Annotated[
+        Path, typer.Option("--data", metavar="SET", help="Folder of labelled videos; see docs/evaluation.md.")
+    ],
+    config: Config = "street",
+    executor: Annotated[str | None, typer.Option(metavar="ray|local|inline", help="What runs it.")] = None,
+    windows: Annotated[
+        str, typer.Option(metavar="N,N...", help="Labelled frames per window of VPQ.")
+    ] = "1,2,3,4",
+    codec: Annotated[
+        str, typer.Option(metavar="ffv1|h264", help="How the videos are played: lossless, or as cameras do.")
+    ] = "ffv1",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Keep what was played and what came out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The figures as JSON.")] = None,
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Quality of the running pipeline, decode to encode, beside that of the model alone."""
+    given = [f"run.executor={executor}"] if executor is not None else []
+
+    def command() -> int:
+        from configs.loading import load_settings
+        from evaluation.formats.coco import write_json
+        from evaluation.playing import check_codec
+        from pipeline import run
+        from pipeline.resolve import limit_spinning, resolve
+
+        limit_spinning()
+        from evaluation.running import evaluate_running
+        from evaluation.running_report import running_document, running_table
+        from pipeline.host import limit_threads
+
+        settings = resolve(load_settings(config, [*(set_ or []), *given]))
+        lengths = parse_windows(windows)
+        limit_threads(settings.run.threads)
+        with _folder(output) as folder, _progress_bar() as bar:
+
+            def play(sources: Sequence[Source], results: Path) -> None:
+                reports = run(sources, settings, results, overwrite=True, on_progress=_shown_on(bar))
+                _check_complete(reports)
+
+            task = bar.add_task("model alone", total=None, rate="", visible=False)
+            quality = evaluate_running(
+                data,
+                settings,
+                play,
+                folder,
+                windows=lengths,
+                codec=check_codec(codec),
+                on_video=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+            )
+        _print_tables([running_table(quality)])
+        if out is not None:
+            write_json(out, running_document(quality))
         return 0
 
     _guarded(command, debug)
@@ -235,10 +300,10 @@ def convert_command(
 
         labels = open_truth(from_, from_json, from_dir)
         writer = open_writer(to, output, labels.categories)
-        with _progress_bar() as bar:
+        with _progress_bar(in_file=False) as bar:
             task = bar.add_task("frames", total=len(labels.frames), rate="")
             for frame in labels.frames:
-                writer.add(frame, labels.read(frame))
+                writer.add(frame, labels.read_checked(frame))
                 bar.advance(task)
         writer.close()
         typer.echo(f"{len(labels.frames)} frames: {output}")
@@ -301,12 +366,31 @@ def parse_windows(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    """That folder, or one that is removed in the end."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="panoptrail-") as name:
+        yield Path(name)
+
+
+def _check_complete(reports: list[StreamReport]) -> None:
+    """Raise what the first incomplete stream failed of."""
+    for report in reports:
+        if report.error is not None:
+            raise report.error
+        if report.status == "interrupted":
+            raise KeyboardInterrupt
+
+
 def _print_tables(tables: Iterable[Table]) -> None:
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names of classes and videos are shown as they are
     if not console.is_terminal:  # a file has no width, and a table that is cut off is of no use
-        console = Console(width=160)
+        console = Console(width=160, markup=False, emoji=False)
     for table in tables:
         console.print(table)
 
@@ -334,7 +418,8 @@ def _tell(reports: list[StreamReport], debug: bool) -> int:
     return code
 
 
-def _progress_bar() -> ProgressBar:
+def _progress_bar(*, in_file: bool = True) -> ProgressBar:
+    """Shown on stderr; not `in_file`: only if that is a terminal, so that an error is the one line there."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -346,6 +431,7 @@ def _progress_bar() -> ProgressBar:
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -355,7 +441,8 @@ def _progress_bar() -> ProgressBar:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not in_file and not console.is_terminal,
     )
 
 

@@ -100,7 +100,7 @@ def _identity(result: IdentityResult, figures: Iterable[str]) -> Json:
     return {
         "all": {figure.lower(): _number(result.mean[figure]) for figure in figures},
         "per_class": {
-            str(category): {figure.lower(): row[figure] for figure in figures}
+            str(category): {figure.lower(): _number(row[figure]) for figure in figures}
             for category, row in result.per_class.items()
         },
     }
@@ -114,7 +114,9 @@ def _number(value: float) -> float | None:
 
 
 def _group_table(evaluation: Evaluation) -> Table:
-    table = _table(f"{evaluation.num_frames} frames", "", "all", "things", "stuff", "SQ", "RQ", "classes")
+    table = plain_table(
+        f"{evaluation.num_frames} frames", "", "all", "things", "stuff", "SQ", "RQ", "classes"
+    )
     if evaluation.pq is not None:
         table.add_row("PQ", *_group_cells(evaluation.pq))
     if evaluation.vpq is not None:
@@ -122,23 +124,23 @@ def _group_table(evaluation: Evaluation) -> Table:
             name = f"VPQ, {length} frame{'s' if length > 1 else ''}"
             table.add_row(name, *_group_cells(quality))
         vpq = evaluation.vpq
-        table.add_row("VPQ, mean", *(_shown(value) for value in (vpq.all, vpq.things, vpq.stuff)))
+        table.add_row("VPQ, mean", *(shown(value) for value in (vpq.all, vpq.things, vpq.stuff)))
     if evaluation.stq is not None:
         total = evaluation.stq.total
         for name, value in (("STQ", total.stq), ("AQ", total.aq), ("SQ", total.sq)):
-            table.add_row(name, _shown(value))
+            table.add_row(name, shown(value))
     if evaluation.identity is not None:
         for metric, figures in _IDENTITY_FIGURES.items():
             if metric in evaluation.metrics:
                 for figure in figures:
-                    table.add_row(figure, "", _shown(evaluation.identity.mean[figure]))
+                    table.add_row(figure, "", shown(evaluation.identity.mean[figure]))
     return table
 
 
 def _group_cells(result: PanopticResult) -> list[str]:
     groups = (result.all, result.things, result.stuff)
     figures = (*(group.pq for group in groups), result.all.sq, result.all.rq)
-    return [*(_shown(value) for value in figures), str(result.all.num_classes)]
+    return [*(shown(value) for value in figures), str(result.all.num_classes)]
 
 
 def _class_tables(evaluation: Evaluation) -> Iterator[Table]:
@@ -146,7 +148,7 @@ def _class_tables(evaluation: Evaluation) -> Iterator[Table]:
     occurring = [n for n in range(len(evaluation.categories)) if _occurs(evaluation, n)]
     for title, columns in (("PQ", _pq_columns(evaluation)), ("class by class", _other_columns(evaluation))):
         if columns:
-            table = _table(title, "", *columns)
+            table = plain_table(title, "", *columns)
             for place in occurring:
                 cells = (column[place] for column in columns.values())
                 table.add_row(evaluation.categories[place].name, *cells)
@@ -158,23 +160,28 @@ def _pq_columns(evaluation: Evaluation) -> dict[str, list[str]]:
     if evaluation.pq is None:
         return {}
     rows = evaluation.pq.per_class
-    columns = {name: [_shown(getattr(row, name.lower())) for row in rows] for name in ("PQ", "SQ", "RQ")}
+    columns = {name: [_class_cell(row, name.lower()) for row in rows] for name in ("PQ", "SQ", "RQ")}
     return columns | {name: [str(getattr(row, name.lower())) for row in rows] for name in ("TP", "FP", "FN")}
+
+
+def _class_cell(row: ClassQuality, figure: str) -> str:
+    """A class that is in no mean has a dash, though its figure is 0."""
+    return shown(getattr(row, figure)) if row.counts else "-"
 
 
 def _other_columns(evaluation: Evaluation) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {}
     if evaluation.vpq is not None:
         for length, quality in evaluation.vpq.windows.items():
-            columns[f"VPQ {length}"] = [_shown(row.pq) for row in quality.per_class]
+            columns[f"VPQ {length}"] = [_class_cell(row, "pq") for row in quality.per_class]
     if evaluation.stq is not None:
-        columns["IoU"] = [_shown(iou) for iou in evaluation.stq.per_class_iou]
+        columns["IoU"] = [shown(iou) for iou in evaluation.stq.per_class_iou]
     if evaluation.identity is not None:
         by_class, nothing = evaluation.identity.per_class, dict.fromkeys(MEASURES, math.nan)
         for name in ("HOTA", "IDF1"):
             if name.lower() in evaluation.metrics:
                 rows = [by_class.get(category.id, nothing) for category in evaluation.categories]
-                columns[name] = [_shown(row[name]) for row in rows]
+                columns[name] = [shown(row[name]) for row in rows]
     return columns
 
 
@@ -191,13 +198,14 @@ def _occurs(evaluation: Evaluation, place: int) -> bool:
 
 
 def _video_table(result: TrackingResult) -> Table:
-    table = _table("per video", "", "STQ", "AQ", "SQ")
+    table = plain_table("per video", "", "STQ", "AQ", "SQ")
     for video, quality in result.per_video.items():
-        table.add_row(video, _shown(quality.stq), _shown(quality.aq), _shown(quality.sq))
+        table.add_row(video, shown(quality.stq), shown(quality.aq), shown(quality.sq))
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
+    """An empty table without lines between its columns; all but the first are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -207,5 +215,6 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _shown(value: float) -> str:
+def shown(value: float) -> str:
+    """A fraction of 1, or a dash for what has no value."""
     return "-" if math.isnan(value) else f"{value:.3f}"

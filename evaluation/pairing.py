@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from configs.errors import SourceError
 from evaluation.formats.labelled import LabelledFrame, LabelledSet
@@ -26,6 +26,8 @@ def pair_frames(truth: LabelledSet, prediction: LabelledSet) -> list[Pair]:
 
     SourceError names the frames that only one of them has.
     """
+    if not truth.frames:
+        raise SourceError(f"{truth.source}: has no annotation, so there is nothing to compare with")
     best: tuple[int, dict[str, LabelledFrame], dict[str, LabelledFrame]] | None = None
     for name in _NAMES:
         in_truth, in_prediction = _by_name(truth.frames, name), _by_name(prediction.frames, name)
@@ -40,7 +42,7 @@ def pair_frames(truth: LabelledSet, prediction: LabelledSet) -> list[Pair]:
             best = common, in_truth, in_prediction
     assert best is not None, "image ids are unique in a set"
     _, in_truth, in_prediction = best
-    raise SourceError(_differing(prediction.source, list(in_truth), list(in_prediction)))
+    raise SourceError(_differing(prediction.source, in_truth, in_prediction))
 
 
 def _check_agreement(source: Path, pairs: list[Pair]) -> None:
@@ -62,15 +64,22 @@ def _by_name(
     return named if len(named) == len(frames) else None
 
 
-def _differing(source: Path, truth: list[str], prediction: list[str]) -> str:
-    missing = [name for name in truth if name not in set(prediction)]
-    surplus = [name for name in prediction if name not in set(truth)]
+def _differing(
+    source: Path, truth: Mapping[str, LabelledFrame], prediction: Mapping[str, LabelledFrame]
+) -> str:
+    missing = [_shown(name, frame) for name, frame in truth.items() if name not in prediction]
+    surplus = [_shown(name, frame) for name, frame in prediction.items() if name not in truth]
     parts = []
     if missing:
         parts.append(f"lacks {_listed(missing)} of the truth")
     if surplus:
         parts.append(f"has {_listed(surplus)} that the truth has not")
     return f"{source}: {' and '.join(parts)}; frames are paired by image id, or by file name"
+
+
+def _shown(name: str, frame: LabelledFrame) -> str:
+    """The file is named as well where the image id does not say it."""
+    return name if PurePosixPath(name).stem == frame.stem else f"{name}: {frame.file_name}"
 
 
 def _listed(names: list[str]) -> str:

@@ -24,6 +24,8 @@ CLIP_FRAMES = 30
 LABELLED_EVERY = 5
 LABELLED_PER_CLIP = CLIP_FRAMES // LABELLED_EVERY
 
+_ENDINGS = ("", "_final_mask", "_gtFine_color")
+"""Of maps, behind the image id."""
 _NAME = re.compile(r"(\d{4})_(\d{4})_([A-Za-z-]+)_(\d{6})_(\d{6})")
 
 
@@ -78,8 +80,8 @@ def open_cityscapes_vps(
 
 def _at_its_place(frame: LabelledFrame, folder: Path) -> LabelledFrame:
     """The frame with the map that is called by its id, if there is none of its file name."""
-    by_id = folder / f"{frame.image_id}.png"
-    return replace(frame, path=by_id) if not frame.path.exists() and by_id.exists() else frame
+    places = (frame.path, *(folder / f"{frame.image_id}{ending}.png" for ending in _ENDINGS))
+    return replace(frame, path=next((path for path in places if path.exists()), frame.path))
 
 
 class CityscapesVpsWriter(CocoWriter):

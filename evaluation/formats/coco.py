@@ -2,11 +2,11 @@
 
     images        id, file_name, width, height
     annotations   image_id, file_name (of the PNG), segments_info, video_id (in videos; see below)
-    segments_info id, category_id, iscrowd (0 if absent), area (counted if absent)
+    segments_info id, category_id, iscrowd (0 if absent), area (counted if absent, and in a prediction)
     categories    id, name, isthing; a prediction may leave them out
 
 A frame's video is `annotations[].video_id` or, failing that, the first `_`-separated field of the file
-name, as in Cityscapes-VPS.
+name, as in Cityscapes-VPS; of a name without `_` it is the folder, or the whole name.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from configs.categories import Category
 from configs.errors import OutputError, SourceError
+from evaluation.formats import fields
 from evaluation.formats.id_png import read_ids, write_ids
 from evaluation.formats.labelled import LabelledFrame, LabelledSet, Labels, Writer, category_of
 from evaluation.segments import LabelledSegment
@@ -41,91 +42,47 @@ class CocoSet(LabelledSet):
 def open_coco(description: Path, folder: Path, categories: Sequence[Category] | None = None) -> LabelledSet:
     """A set whose maps lie in `folder`; `categories` are those of the truth when a prediction is opened."""
     document = read_json(description)
-    with_categories = categories or categories_of(description, document)
-    if categories:
-        check_same_categories(description, document, categories)
-    try:
-        frames = [
-            frame_of(annotation, folder, description, number, video=None)
-            for number, annotation in enumerate(document["annotations"])
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise not_coco(description, error) from None
-    return CocoSet(description, with_categories, checked(description, frames, with_categories))
+    annotations = document["annotations"]
+    frames = [
+        frame_of(annotation, folder, f"{description}: annotation {number}", is_truth=categories is None)
+        for number, annotation in enumerate(annotations)
+    ]
+    if len({frame.image_id for frame in frames}) < len(frames) and all("video_id" in a for a in annotations):
+        # ids that count anew in each video
+        frames = [replace(frame, image_id=f"{frame.video}/{frame.image_id}") for frame in frames]
+    return described_set(description, document, frames, categories)
 
 
 def read_json(path: Path) -> Json:
     """The document; SourceError if it is none."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except ValueError as error:
-        raise SourceError(f"{path}: is not JSON ({error}); write it again") from None
+    document = load_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
         raise SourceError(f"{path}: is not a COCO panoptic description; it needs a list `annotations`")
     return document
 
 
-def categories_of(path: Path, document: Mapping[str, Any]) -> tuple[Category, ...]:
-    """The categories that a truth lists."""
+def load_json(path: Path) -> Any:  # noqa: ANN401  (the caller looks what it is)
+    """Whatever the file holds; SourceError if it is not JSON."""
     try:
-        categories = tuple(category_of(entry) for entry in document["categories"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(
-            f"{path}: needs `categories` with id, name and isthing (found no {error})"
-        ) from None
-    if not categories or len({category.id for category in categories}) != len(categories):
-        raise SourceError(f"{path}: `categories` must list each id once, and at least one")
-    return categories
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path}: is not JSON ({error}); write it again") from None
 
 
-def check_same_categories(path: Path, document: Mapping[str, Any], truth: Sequence[Category]) -> None:
-    """SourceError if a prediction calls a thing what is stuff in the truth: its ids mean something else."""
-    is_thing = {category.id: category.is_thing for category in truth}
-    for entry in document.get("categories", []):
-        if is_thing.get(entry.get("id"), bool(entry.get("isthing"))) != bool(entry.get("isthing")):
-            raise SourceError(
-                f"{path}: category {entry['id']} ({entry.get('name')}) is not of the same kind in the truth; "
-                "convert the prediction to the truth's categories"
-            )
-
-
-def frame_of(
-    annotation: Mapping[str, Any], folder: Path, description: Path, number: int, *, video: str | None
-) -> LabelledFrame:
-    """From an entry of `annotations`; its map is in `folder`, or in that folder's sub-folder `video`."""
-    image_id, name = annotation.get("image_id"), annotation.get("file_name")
-    if image_id is None and name is None:
-        raise SourceError(
-            f"{description}: annotation {number} has neither image_id nor file_name; frames are paired by "
-            "those and never by their order: write the truth's image_id into it"
-        )
-    file_name = str(name if name is not None else image_id)
-    if not file_name.endswith(".png"):  # some predictions name the picture that they are of
-        file_name = f"{file_name.removesuffix('.jpg').removesuffix('.jpeg')}.png"
-    if video is None:
-        video = str(annotation.get("video_id", Path(file_name).stem.split("_")[0]))
-        in_video = ""
+def described_set(
+    description: Path,
+    document: Mapping[str, Any],
+    frames: Sequence[LabelledFrame],
+    categories: Sequence[Category] | None,
+) -> CocoSet:
+    """The frames as a set; SourceError for an unknown category and for a frame that is listed twice."""
+    if categories is None:
+        categories = categories_of(description, document)
     else:
-        in_video = f"{video}/"
-        file_name = in_video + file_name
-    return LabelledFrame(
-        video=video,
-        image_id=in_video + str(image_id if image_id is not None else Path(file_name).stem),
-        file_name=file_name,
-        path=folder / file_name,
-        segments=tuple(_segment(entry) for entry in annotation["segments_info"]),
-    )
-
-
-def checked(
-    description: Path, frames: Sequence[LabelledFrame], categories: Sequence[Category]
-) -> Sequence[LabelledFrame]:
-    """The frames; SourceError for a segment of an unknown category and for a frame listed twice."""
+        check_same_categories(description, document, categories)
     known = {category.id for category in categories}
-    if len({frame.image_id for frame in frames}) < len(frames):  # ids that count anew in each video
-        frames = [replace(frame, image_id=f"{frame.video}/{frame.image_id}") for frame in frames]
     for image_id, times in Counter(frame.image_id for frame in frames).items():
         if times > 1:
             raise SourceError(f"{description}: image {image_id} has {times} annotations; keep one")
@@ -134,9 +91,63 @@ def checked(
             if segment.category_id not in known:
                 raise SourceError(
                     f"{description}: {frame.file_name}: segment {segment.id} has unknown category "
-                    f"{segment.category_id}; the truth's categories are {_shown(known)}"
+                    f"{segment.category_id}; the truth's categories are {_listed(known)}"
                 )
-    return frames
+    return CocoSet(description, categories, frames)
+
+
+def categories_of(path: Path, document: Mapping[str, Any]) -> tuple[Category, ...]:
+    """The categories that a truth lists."""
+    try:
+        categories = tuple(category_of(entry) for entry in fields.items(document, "categories"))
+    except ValueError as error:
+        raise SourceError(f"{path}: needs `categories` with id, name and isthing ({error})") from None
+    if not categories or len({category.id for category in categories}) != len(categories):
+        raise SourceError(f"{path}: `categories` must list each id once, and at least one")
+    return categories
+
+
+def check_same_categories(path: Path, document: Mapping[str, Any], truth: Sequence[Category]) -> None:
+    """SourceError if a prediction calls a thing what is stuff in the truth: its ids mean something else."""
+    if document.get("categories") is None:
+        return
+    is_thing = {category.id: category.is_thing for category in truth}
+    for category in categories_of(path, document):
+        if is_thing.get(category.id, category.is_thing) != category.is_thing:
+            raise SourceError(
+                f"{path}: category {category.id} ({category.name}) is not of the same kind in the truth; "
+                "convert the prediction to the truth's categories"
+            )
+
+
+def frame_of(
+    entry: object, folder: Path, where: str, *, is_truth: bool, video: str | None = None
+) -> LabelledFrame:
+    """From an entry of `annotations`; its map is in `folder`, or in that folder's sub-folder `video`."""
+    try:
+        annotation = fields.mapping(entry, "it")
+        image_id, file_name = fields.name(annotation, "image_id"), fields.place(annotation, "file_name")
+        video_id = video or fields.place(annotation, "video_id")
+        segments = [_segment(segment, is_truth) for segment in fields.items(annotation, "segments_info")]
+    except ValueError as error:
+        raise SourceError(f"{where}: {error}") from None
+    if file_name is None:
+        file_name = image_id
+    if file_name is None:
+        raise SourceError(
+            f"{where} has neither image_id nor file_name; frames are paired by those and never by their "
+            "order: write the truth's image_id into it"
+        )
+    if not file_name.lower().endswith(".png"):  # some predictions name the picture that they are of
+        file_name = f"{file_name.removesuffix('.jpg').removesuffix('.jpeg')}.png"
+    in_video = f"{video}/" if video else ""
+    return LabelledFrame(
+        video=video_id or _video_of(PurePosixPath(file_name)),
+        image_id=in_video + (image_id or PurePosixPath(file_name).stem),
+        file_name=in_video + file_name,
+        path=folder / in_video / file_name,
+        segments=tuple(segments),
+    )
 
 
 def not_coco(path: Path, error: Exception) -> SourceError:
@@ -222,25 +233,39 @@ def category_entries(categories: Sequence[Category]) -> list[Json]:
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Writes a document whole or not at all."""
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file in it")
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+            temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); check the place") from None
 
 
-def _segment(entry: Mapping[str, Any]) -> LabelledSegment:
-    area = entry.get("area")
-    return LabelledSegment(
-        id=int(entry["id"]),
-        category_id=int(entry["category_id"]),
-        is_crowd=bool(entry.get("iscrowd", 0)),
-        area_px=None if area is None else int(area),
-    )
+def _video_of(file_name: PurePosixPath) -> str:
+    """The first field of the name; without one the folder, else each picture would join its namesakes."""
+    first, separator, _ = file_name.stem.partition("_")
+    if first and separator:
+        return first
+    return file_name.stem if file_name.parent == PurePosixPath() else str(file_name.parent)
 
 
-def _shown(numbers: set[int]) -> str:
+def _segment(entry: object, is_truth: bool) -> LabelledSegment:
+    try:
+        segment = fields.mapping(entry, "a segment")
+        return LabelledSegment(
+            id=fields.number(segment, "id"),
+            category_id=fields.number(segment, "category_id"),
+            is_crowd=fields.flag(segment, "iscrowd", absent=0),
+            area_px=fields.area_px(segment) if is_truth else None,
+        )
+    except ValueError as error:
+        raise ValueError(f"segments_info: {error}") from None
+
+
+def _listed(numbers: set[int]) -> str:
     ordered = sorted(numbers)
     if ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"{ordered[0]}..{ordered[-1]}"

@@ -1,6 +1,7 @@
 """PNG pictures of numbers: segment ids in three bytes, or plain values of 8 or 16 bits.
 
-OpenCV reads a damaged file only in part, or prints about it; so a file is checked before it is decoded.
+OpenCV reads a damaged file only in part, or prints about it, and it takes the memory for whatever size a
+file claims; so a file is checked before it is decoded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 from configs.errors import OutputError, SourceError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MOST_INFLATED = 1032
+"""Bytes that one byte of deflate can stand for."""
 _OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 6)
 
 
@@ -49,13 +52,13 @@ def read_png(path: Path) -> np.ndarray:
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Writes a picture in OpenCV's order of colours, and the folders above it."""
+    done, encoded = cv2.imencode(".png", image, _OPTIONS)
+    assert done, "OpenCV knows PNG"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        done = cv2.imwrite(str(path), image, _OPTIONS)
+        path.write_bytes(encoded.tobytes())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); check the place") from None
-    if not done:
-        raise OutputError(f"{path}: cannot be written; is the disk full?")
 
 
 def is_whole(encoded: bytes) -> bool:
@@ -64,14 +67,21 @@ def is_whole(encoded: bytes) -> bool:
         return False
     start = len(_SIGNATURE)
     view = memoryview(encoded)
+    kinds: list[bytes] = []
     while start + 12 <= len(view):
         end = start + 12 + int.from_bytes(view[start : start + 4], "big")
-        kind = bytes(view[start + 4 : start + 8])
         if end > len(view) or zlib.crc32(view[start + 4 : end - 4]) != int.from_bytes(
             view[end - 4 : end], "big"
         ):
             return False
-        if kind == b"IEND":
-            return True
+        kinds.append(bytes(view[start + 4 : start + 8]))
+        if kinds[-1] == b"IEND":
+            return kinds[0] == b"IHDR" and b"IDAT" in kinds and _has_possible_size(encoded)
         start = end
     return False
+
+
+def _has_possible_size(encoded: bytes) -> bool:
+    """Whether the file is long enough for the least of pixels, of one bit, that its header claims."""
+    width, height = (int.from_bytes(encoded[at : at + 4], "big") for at in (16, 20))
+    return 1 <= width * height <= 8 * _MOST_INFLATED * len(encoded)

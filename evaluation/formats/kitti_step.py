@@ -19,6 +19,7 @@ from evaluation.formats.labelled import (
     LabelledFrame,
     LabelledSet,
     Labels,
+    MapPaths,
     Writer,
     maps_in,
     thing_categories,
@@ -71,7 +72,7 @@ class KittiStepWriter(Writer):
     """Writes `folder`/<sequence>/<frame>.png; objects are numbered by first appearance."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._paths = MapPaths(folder)
         self._numbers = InstanceNumbers(thing_categories(CATEGORIES), largest=_LARGEST_INSTANCE)
 
     def add(self, frame: LabelledFrame, labels: Labels) -> None:
@@ -86,4 +87,4 @@ class KittiStepWriter(Writer):
                     f"its categories are 0..{len(CATEGORIES) - 1}, the train ids of Cityscapes"
                 )
             image[ids == segment.id] = (number & 255, number >> 8, segment.category_id)
-        write_png(self._folder / frame.video / f"{frame.stem}.png", image)
+        write_png(self._paths.of(frame), image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ import numpy as np
 
 from configs.categories import Category
 from configs.errors import SourceError
-from evaluation.segments import LabelledSegment
+from evaluation.formats import fields
+from evaluation.segments import LabelledSegment, to_positions
+from stages.source import natural_order
 
 Labels = tuple[np.ndarray, Sequence[LabelledSegment]]
 """Map of ids (H, W) int32, 0 = void, and its segments."""
@@ -58,6 +59,12 @@ class LabelledSet(ABC):
     def read(self, frame: LabelledFrame) -> Labels:
         """The map of a frame and its segments; SourceError names a file that cannot be read."""
 
+    def read_checked(self, frame: LabelledFrame) -> Labels:
+        """As `read`; SourceError also unless map and list name the same ids."""
+        ids, segments = self.read(frame)
+        to_positions(ids, segments, str(frame.path))
+        return ids, segments
+
 
 class Writer(ABC):
     """Writes the labels of some videos, frame by frame; `close` completes what is there."""
@@ -68,6 +75,24 @@ class Writer(ABC):
 
     def close(self) -> None:  # noqa: B027  (only some formats have something to complete)
         """All frames were added."""
+
+
+class MapPaths:
+    """Where a writer puts its maps: `folder`/<video>/<frame>.png."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: dict[Path, Path] = {}
+
+    def of(self, frame: LabelledFrame) -> Path:
+        """The place of the next frame; SourceError if another one has it."""
+        place = self._folder / frame.video / f"{frame.stem}.png"
+        other = self._taken.setdefault(place, frame.path)
+        if other != frame.path:
+            raise SourceError(
+                f"{frame.path}: would overwrite {other} as {place}; give the videos names of their own"
+            )
+        return place
 
 
 @dataclass(slots=True)
@@ -97,10 +122,13 @@ class InstanceNumbers:
         return number
 
 
-def category_of(entry: Mapping[str, Any]) -> Category:
-    """From an entry of `categories`; the colour is only for show, so it may be absent."""
-    red, green, blue = entry.get("color", (0, 0, 0))
-    return Category(int(entry["id"]), str(entry["name"]), bool(entry["isthing"]), (red, green, blue))
+def category_of(entry: object) -> Category:
+    """From an entry of `categories`; ValueError says what is wrong with it."""
+    category = fields.mapping(entry, "a category")
+    number, name = fields.number(category, "id"), fields.name(category, "name")
+    if name is None:
+        raise ValueError(f"category {number} has no name")
+    return Category(number, name, fields.flag(category, "isthing"), _color_of(category))
 
 
 def thing_categories(categories: Sequence[Category]) -> frozenset[int]:
@@ -128,13 +156,17 @@ def maps_in(folder: Path) -> list[LabelledFrame]:
     return frames
 
 
+def _color_of(category: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Only for show, so black if it is absent or no colour."""
+    match category.get("color"):
+        case [int(red), int(green), int(blue)]:
+            return red, green, blue
+    return 0, 0, 0
+
+
 def _in_order(frames: Sequence[LabelledFrame]) -> tuple[LabelledFrame, ...]:
     """Videos in the order of their first frame; frames so that img2 comes before img10."""
     rank: dict[str, int] = {}
     for frame in frames:
         rank.setdefault(frame.video, len(rank))
-    return tuple(sorted(frames, key=lambda frame: (rank[frame.video], _natural(frame.file_name))))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+    return tuple(sorted(frames, key=lambda frame: (rank[frame.video], natural_order(frame.file_name))))

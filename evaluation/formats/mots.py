@@ -17,12 +17,14 @@ import numpy as np
 
 from configs.categories import Category
 from configs.errors import OutputError, SourceError
+from evaluation.formats import rle
 from evaluation.formats.id_png import read_png, write_png
 from evaluation.formats.labelled import (
     InstanceNumbers,
     LabelledFrame,
     LabelledSet,
     Labels,
+    MapPaths,
     Writer,
     maps_in,
     thing_categories,
@@ -38,6 +40,7 @@ CATEGORIES = (
 )
 _INSTANCES = 1000
 _IGNORED = 10000
+_MOST_PIXELS = 1 << 26
 _BACKGROUND_ID = 1
 """Of the background's segment; no object has it, as those begin at 1000."""
 
@@ -86,8 +89,6 @@ class MotsTexts(LabelledSet):
 
     def read(self, frame: LabelledFrame) -> Labels:
         """As `MotsPictures`; SourceError where two objects share a pixel."""
-        from pycocotools import mask as rle
-
         number = int(frame.id_in_video)
         lines = self._lines[frame.video, number]
         _, _, height, width, _ = lines[0]
@@ -96,7 +97,10 @@ class MotsTexts(LabelledSet):
         for _, value, line_height, line_width, counts in lines:
             if (line_height, line_width) != (height, width):
                 raise SourceError(f"{where}: objects differ in the size of the frame; write it again")
-            mask = rle.decode({"size": [height, width], "counts": counts.encode("ascii")}).astype(bool)
+            try:
+                mask = rle.decode(counts, height, width)
+            except ValueError as error:
+                raise SourceError(f"{where}: the mask of object {value} is damaged ({error})") from None
             if values[mask].any():
                 raise SourceError(f"{where}: object {value} overlaps another; each pixel has one object")
             values[mask] = value
@@ -107,13 +111,13 @@ class MotsPictureWriter(Writer):
     """Writes `folder`/<sequence>/<frame>.png."""
 
     def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
-        self._folder = folder
+        self._paths = MapPaths(folder)
         self._values = _Values(categories)
 
     def add(self, frame: LabelledFrame, labels: Labels) -> None:
         """Writes the picture; what is neither car nor pedestrian becomes background."""
         values = self._values.of(frame, labels)
-        write_png(self._folder / frame.video / f"{frame.stem}.png", values.astype(np.uint16))
+        write_png(self._paths.of(frame), values.astype(np.uint16))
 
 
 class MotsTextWriter(Writer):
@@ -127,8 +131,6 @@ class MotsTextWriter(Writer):
 
     def add(self, frame: LabelledFrame, labels: Labels) -> None:
         """Keeps the lines of the frame; `close` writes them."""
-        from pycocotools import mask as rle
-
         values = self._values.of(frame, labels)
         position = self._num_frames.get(frame.video, 0)
         self._num_frames[frame.video] = position + 1
@@ -136,9 +138,9 @@ class MotsTextWriter(Writer):
         height, width = values.shape
         lines = self._lines.setdefault(frame.video, [])
         for value in np.unique(values[values > 0]).tolist():
-            counts = rle.encode(np.asfortranarray((values == value).astype(np.uint8)))["counts"]
+            counts = rle.encode(values == value)
             class_id = IGNORED_CLASS if value == _IGNORED else value // _INSTANCES
-            lines.append(f"{number} {value} {class_id} {height} {width} {counts.decode('ascii')}\n")
+            lines.append(f"{number} {value} {class_id} {height} {width} {counts}\n")
 
     def close(self) -> None:
         """Writes a file per sequence."""
@@ -177,27 +179,39 @@ _Line = tuple[int, int, int, int, str]
 
 
 def _read_lines(path: Path) -> list[_Line]:
-    lines = []
-    for number, text in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
-        try:
-            frame, value, _, height, width, counts = text.split(" ")
-            lines.append((int(frame), int(value), int(height), int(width), counts))
-        except ValueError:
-            raise SourceError(
-                f"{path}: line {number} is not `frame id class height width rle`; write the file again"
-            ) from None
-    return lines
+    try:
+        text = path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return [_line(f"{path}: line {number}", line) for number, line in enumerate(text.splitlines(), 1)]
+
+
+def _line(where: str, text: str) -> _Line:
+    try:
+        *numbers, counts = text.split()
+        frame, value, class_id, height, width = (int(part) for part in numbers)
+    except ValueError:
+        raise SourceError(f"{where} is not `frame id class height width rle`; write the file again") from None
+    if class_id not in (CAR, PEDESTRIAN, IGNORED_CLASS) or value // _INSTANCES != class_id:
+        raise SourceError(
+            f"{where}: object {value} of class {class_id}; a class is {CAR} car, {PEDESTRIAN} pedestrian or "
+            f"{IGNORED_CLASS} ignored, and an id {_INSTANCES} class + instance"
+        )
+    if frame < 0 or min(height, width) < 1 or height * width > _MOST_PIXELS:
+        raise SourceError(f"{where}: frame {frame} of size {width}x{height} is no frame")
+    return frame, value, height, width, counts
 
 
 def _labels(values: np.ndarray, where: str) -> Labels:
-    ids = np.where(values == 0, _BACKGROUND_ID, values)
+    """From values of the format; SourceError for one that it does not have."""
+    ids = np.where(values == BACKGROUND, _BACKGROUND_ID, values)
     ids[values == _IGNORED] = 0
     segments = []
-    for value in np.flatnonzero(np.bincount(ids.reshape(-1), minlength=1)).tolist():
+    for value in np.flatnonzero(np.bincount(values.reshape(-1))).tolist():
         category = value // _INSTANCES
-        if value == 0:
+        if value == _IGNORED:
             continue
-        if value != _BACKGROUND_ID and category not in (CAR, PEDESTRIAN):
+        if value != BACKGROUND and category not in (CAR, PEDESTRIAN):
             raise SourceError(f"{where}: value {value} has unknown category {category}; 1 car, 2 pedestrian")
-        segments.append(LabelledSegment(id=value, category_id=category))
+        segments.append(LabelledSegment(id=value or _BACKGROUND_ID, category_id=category))
     return ids, segments

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import UsageError
+from configs.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from configs.categories import Category
@@ -27,14 +27,14 @@ def windows_of(name: str) -> tuple[int, ...]:
 
 def open_truth(name: str, description: Path | None, folder: Path) -> LabelledSet:
     """The labels in a folder, described by a JSON file where the format has one."""
-    return _open(name, description, folder, None, is_truth=True)
+    return _opened(name, description, folder, None, is_truth=True)
 
 
 def open_prediction(
     name: str, description: Path | None, folder: Path, categories: Sequence[Category]
 ) -> LabelledSet:
     """As `open_truth`; its categories are those of the truth."""
-    return _open(name, description, folder, categories, is_truth=False)
+    return _opened(name, description, folder, categories, is_truth=False)
 
 
 def open_writer(name: str, folder: Path, categories: Sequence[Category]) -> Writer:
@@ -58,6 +58,20 @@ def check_format(name: str, known: Sequence[str]) -> None:
     """UsageError for a format that is none."""
     if name not in known:
         raise UsageError(f"unknown format {name!r}; use {', '.join(known)}")
+
+
+def _opened(
+    name: str,
+    description: Path | None,
+    folder: Path,
+    categories: Sequence[Category] | None,
+    *,
+    is_truth: bool,
+) -> LabelledSet:
+    try:
+        return _open(name, description, folder, categories, is_truth=is_truth)
+    except OSError as error:  # of looking what a folder holds
+        raise SourceError(f"{folder}: cannot be read ({error.strerror}); check the path") from None
 
 
 def _open(

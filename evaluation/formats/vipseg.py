@@ -15,23 +15,22 @@ The masks that the set is distributed with (panomasks/) need no such description
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from configs.categories import Category
 from configs.errors import SourceError
-from evaluation.formats import coco
+from evaluation.formats import coco, fields
 from evaluation.formats.id_png import read_png, write_ids, write_png
 from evaluation.formats.labelled import (
     InstanceNumbers,
     LabelledFrame,
     LabelledSet,
     Labels,
+    MapPaths,
     Writer,
-    category_of,
     maps_in,
     thing_categories,
 )
@@ -43,21 +42,16 @@ _INSTANCES = 100
 
 def open_vipseg(description: Path, folder: Path, categories: Sequence[Category] | None = None) -> LabelledSet:
     """A truth or a prediction; a description that is a list of categories means bare masks."""
-    if listed := _listed_categories(description):
-        return VipsegMasks(folder, listed, maps_in(folder))
+    document = coco.load_json(description)
+    if isinstance(document, list):
+        return _open_masks(description, {"categories": document}, folder, categories)
     if (folder / "pan_pred").is_dir():
         folder = folder / "pan_pred"
-    document = coco.read_json(description)
-    with_categories = categories or coco.categories_of(description, document)
-    try:
-        frames = [
-            coco.frame_of(annotation, folder, description, number, video=str(video["video_id"]))
-            for video in document["annotations"]
-            for number, annotation in enumerate(video["annotations"])
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise coco.not_coco(description, error) from None
-    return coco.CocoSet(description, with_categories, coco.checked(description, frames, with_categories))
+    frames = [
+        coco.frame_of(annotation, folder, where, is_truth=categories is None, video=video)
+        for video, where, annotation in _annotations(description, coco.read_json(description))
+    ]
+    return coco.described_set(description, document, frames, categories)
 
 
 class VipsegMasks(LabelledSet):
@@ -72,7 +66,9 @@ class VipsegMasks(LabelledSet):
         things = thing_categories(self.categories)
         known = {category.id for category in self.categories}
         segments = []
-        for value in np.flatnonzero(np.bincount(ids.reshape(-1)))[ids.min() == 0 :].tolist():
+        for value in np.flatnonzero(np.bincount(ids.reshape(-1))).tolist():
+            if value == 0:
+                continue
             category = (value if value <= NUM_CLASSES else value // _INSTANCES) - 1
             if category not in known or (value > NUM_CLASSES and category not in things):
                 raise SourceError(f"{frame.path}: value {value} is no class of the listed categories")
@@ -86,6 +82,7 @@ class VipsegWriter(Writer):
 
     def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
         self._folder, self._categories = folder, tuple(categories)
+        self._paths = MapPaths(folder / "pan_pred")
         self._videos: dict[str, list[coco.Json]] = {}
         self._annotations: dict[str, list[coco.Json]] = {}
 
@@ -93,7 +90,7 @@ class VipsegWriter(Writer):
         """Writes the map; its entry is written by `close`."""
         ids, segments = labels
         name = f"{frame.stem}.png"
-        write_ids(self._folder / "pan_pred" / frame.video / name, ids)
+        write_ids(self._paths.of(frame), ids)
         self._videos.setdefault(frame.video, []).append(coco.image_entry(frame.id_in_video, name, ids))
         self._annotations.setdefault(frame.video, []).append(
             {
@@ -119,25 +116,52 @@ class VipsegMaskWriter(Writer):
     """Writes `folder`/<video>/<frame>.png as masks of values; objects are numbered anew, from 0."""
 
     def __init__(self, folder: Path, categories: Sequence[Category]) -> None:
-        self._folder = folder
+        self._paths = MapPaths(folder)
         self._numbers = InstanceNumbers(thing_categories(categories), largest=_INSTANCES)
 
     def add(self, frame: LabelledFrame, labels: Labels) -> None:
         """Writes the mask."""
         ids, segments = labels
         mask = np.zeros(ids.shape, np.uint16)
-        for segment, number in zip(segments, self._numbers.of(frame, segments), strict=True):
+        numbers = self._numbers.of(frame, segments)
+        for segment, number in zip(segments, numbers, strict=True):
+            _check_place(frame, segment.category_id, number)
             value = segment.category_id + 1
             if number:
                 value = value * _INSTANCES + number - 1
             mask[ids == segment.id] = value
-        write_png(self._folder / frame.video / f"{frame.stem}.png", mask)
+        write_png(self._paths.of(frame), mask)
 
 
-def _listed_categories(path: Path) -> tuple[Category, ...] | None:
-    """The categories of a file that is a list of them; None for any other file."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(category_of(entry) for entry in document) if isinstance(document, list) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # `coco.read_json` says what is wrong with it
+def _check_place(frame: LabelledFrame, category_id: int, number: int) -> None:
+    """SourceError for a category without a value, and for one whose objects would read as stuff."""
+    smallest = 1 if number else 0
+    if not smallest <= category_id < NUM_CLASSES:
+        raise SourceError(
+            f"{frame.path}: category {category_id} has no place in the masks of VIPSeg; "
+            f"stuff is 0..{NUM_CLASSES - 1}, things are 1..{NUM_CLASSES - 1}"
+        )
+
+
+def _open_masks(
+    description: Path, document: coco.Json, folder: Path, categories: Sequence[Category] | None
+) -> VipsegMasks:
+    if categories is None:
+        return VipsegMasks(folder, coco.categories_of(description, document), maps_in(folder))
+    coco.check_same_categories(description, document, categories)
+    return VipsegMasks(folder, categories, maps_in(folder))
+
+
+def _annotations(description: Path, document: coco.Json) -> Iterator[tuple[str, str, object]]:
+    """Video, the name for messages, and annotation."""
+    for place, entry in enumerate(document["annotations"]):
+        where = f"{description}: video {place}"
+        try:
+            found = fields.mapping(entry, "it")
+            video, annotations = fields.place(found, "video_id"), fields.items(found, "annotations")
+        except ValueError as error:
+            raise SourceError(f"{where}: {error}; annotations are listed video by video") from None
+        if video is None:
+            raise SourceError(f"{where}: needs a video_id")
+        for number, annotation in enumerate(annotations):
+            yield video, f"{where} ({video}): annotation {number}", annotation
