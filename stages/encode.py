@@ -68,7 +68,7 @@ class EncodeStage:
                 for panoptic in panoptics:
                     _write_ids(layout, panoptic)
             self._write_video(layout, frames, panoptics, seconds)
-            results.write_record(layout, frames, panoptics, self._categories)
+            results.write_record(layout, source.name, frames, panoptics, self._categories)
         return EncodedRun(first_index=frames[0].index, num_frames=len(frames), seconds=seconds)
 
     def finish(self, source: Source, output: str) -> None:

@@ -131,7 +131,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_record(
-    layout: Layout, frames: Sequence[Frame], panoptics: Sequence[Panoptic], categories: Sequence[Category]
+    layout: Layout,
+    stream: str,
+    frames: Sequence[Frame],
+    panoptics: Sequence[Panoptic],
+    categories: Sequence[Category],
 ) -> None:
     """What the JSON files will say of a run; its presence makes the run complete."""
     first = frames[0]
@@ -144,7 +148,7 @@ def write_record(
         _write_line(file, header)
         for frame, panoptic in zip(frames, panoptics, strict=True):
             _write_line(file, _image(frame))
-            _write_line(file, _annotation(layout.directory.name, panoptic))
+            _write_line(file, _annotation(stream, panoptic))
             _write_line(file, {"tracks": list(_track_lines(frame, panoptic, categories))})
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.arguments import parse_set, parse_time
 from configs.errors import UsageError
-from run_pipeline import parse_set, parse_time
 from tests.pipeline.random_network import write_moving_pictures, write_random_weights
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("configs", "evaluation", "models", "pipeline", "stages", "training")
+FOLDERS = ("commands", "configs", "evaluation", "models", "pipeline", "stages", "training")
 ALLOWED = {
+    "commands": {"commands", "configs", "evaluation", "pipeline", "stages", "training"},
     "configs": {"configs"},
     "models": {"models"},
     "stages": {"configs", "models", "stages"},

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from commands.arguments import parse_windows
 from configs.errors import UsageError
-from run_pipeline import parse_windows
 from tests.evaluation.commands import CAR, Places, assert_one_line, call
 from tests.evaluation.formats.sets import write_maps
 

@@ -231,7 +231,8 @@ def test_panoptic_json_and_tracks_tell_what_the_ids_are(tmp_path: Path) -> None:
     image = {"id": 0, "file_name": "000000.png", "width": 6, "height": 4}
     assert written["images"] == [image | {"frame_index": 0, "pts": 3, "time_s": 0.3}]
     (annotation,) = written["annotations"]
-    assert (annotation["image_id"], annotation["file_name"]) == (0, "000000.png")
+    names = (annotation["image_id"], annotation["video_id"], annotation["file_name"])
+    assert names == (0, SOURCE.name, "000000.png")
     stuff, car = annotation["segments_info"]
     assert stuff == {
         **{"id": 1, "category_id": 0, "area": 20, "bbox": [0, 0, 6, 4], "iscrowd": 0},
