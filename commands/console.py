@@ -59,8 +59,8 @@ def print_tables(tables: Iterable[Table]) -> None:
         console.print(table)
 
 
-def progress_bar(*, in_file: bool = True) -> ProgressBar:
-    """Shown on stderr; not `in_file`: only if that is a terminal, so that an error is the one line there."""
+def progress_bar() -> ProgressBar:
+    """Shown on stderr if that is a terminal; in a file, an error is the one line there."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -83,7 +83,7 @@ def progress_bar(*, in_file: bool = True) -> ProgressBar:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        disable=not in_file and not console.is_terminal,
+        disable=not console.is_terminal,
     )
 
 

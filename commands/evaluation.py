@@ -57,7 +57,7 @@ def eval_command(
         lengths = parse_windows(windows) if windows is not None else windows_of(format_)
         truth = open_truth(format_, gt, gt_dir)
         prediction = open_prediction(format_, pred, pred_dir, truth.categories)
-        with progress_bar(in_file=False) as bar:
+        with progress_bar() as bar:
             task = bar.add_task("evaluation", total=None, rate="")
             evaluation = evaluate(
                 truth,
@@ -162,7 +162,7 @@ def convert_command(
 
         labels = open_truth(from_, from_json, from_dir)
         writer = open_writer(to, output, labels.categories)
-        with progress_bar(in_file=False) as bar:
+        with progress_bar() as bar:
             task = bar.add_task("frames", total=len(labels.frames), rate="")
             for frame in labels.frames:
                 writer.add(frame, labels.read_checked(frame))

@@ -90,24 +90,27 @@ def evaluate(
     evaluator = Evaluator(truth.categories, metrics, windows)
     pairs = pair_frames(truth, prediction)
 
-    def compare(pair: Pair) -> tuple[str, Overlap]:
+    def compare(pair: Pair) -> Overlap:
         expected, found = pair
         gt_ids, gt_segments = truth.read(expected)
         pred_ids, pred_segments = prediction.read(found)
         names = {"gt_name": str(expected.path), "pred_name": str(found.path)}
-        return expected.video, frame_overlap(gt_ids, gt_segments, pred_ids, pred_segments, **names)
+        return frame_overlap(gt_ids, gt_segments, pred_ids, pred_segments, **names)
 
-    for done, (video, overlap) in enumerate(_in_threads(compare, pairs), 1):
-        evaluator.add(video, overlap)
+    overlaps = zip(pairs, _in_threads(compare, pairs), strict=True)
+    for done, ((expected, _), overlap) in enumerate(overlaps, 1):
+        try:
+            evaluator.add(expected.video, overlap)
+        except SourceError as error:
+            error.add_note(f"{truth.source}, {expected.file_name}")
+            raise
         on_frame(done, len(pairs))
     return evaluator.result()
 
 
-def _in_threads(
-    compare: Callable[[Pair], tuple[str, Overlap]], pairs: Iterable[Pair]
-) -> Iterator[tuple[str, Overlap]]:
+def _in_threads(compare: Callable[[Pair], Overlap], pairs: Iterable[Pair]) -> Iterator[Overlap]:
     """`map`, in order, a few frames ahead: so memory does not depend on the number of frames."""
-    ahead: deque[Future[tuple[str, Overlap]]] = deque()
+    ahead: deque[Future[Overlap]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
         for pair in pairs:
             ahead.append(pool.submit(compare, pair))

@@ -117,6 +117,9 @@ def match(overlap: Overlap, index: ClassIndex, num_classes: int) -> MatchCounts:
     shared = overlap.shared[pairs]
     union = overlap.truth.areas[truth] + overlap.prediction.areas[prediction] - shared - on_void[prediction]
     iou = shared / np.maximum(union, 1)
+    if (iou > 1).any():  # where the reference stops, too
+        segment = overlap.truth.ids[truth[np.argmax(iou)]]
+        raise SourceError(f"the stated area of segment {segment} of the truth is smaller than its pixels")
     matched = iou > _MATCH_IOU
     missed = ~overlap.truth.crowd
     missed[truth[matched]] = False

@@ -24,7 +24,7 @@ import numpy as np
 
 from configs.categories import Category
 from evaluation.matching import ClassIndex
-from evaluation.overlap import Overlap
+from evaluation.overlap import Overlap, Segments
 from evaluation.video_order import VideoOrder
 
 Tube = tuple[int, int]
@@ -111,9 +111,10 @@ class SegmentationTrackingQuality:
         pred_classes = np.append(self._index(overlap.prediction, "prediction"), void)[prediction]
         np.add.at(self._video.confusion, (gt_classes, pred_classes), overlap.shared)
         crowd = np.append(overlap.truth.crowd, False)[truth] & self._is_thing[gt_classes]
+        in_prediction = self._is_thing[pred_classes] & ~crowd
         self._video.add(
             _tubes(gt_classes, overlap.truth.ids, truth, self._is_thing[gt_classes] & ~crowd),
-            _tubes(pred_classes, overlap.prediction.ids, prediction, self._is_thing[pred_classes] & ~crowd),
+            _tubes(pred_classes, _instances(overlap.prediction), prediction, in_prediction),
             overlap.shared.tolist(),
         )
 
@@ -137,6 +138,12 @@ class SegmentationTrackingQuality:
 
     def _nothing(self) -> _Video:
         return _Video(np.zeros((len(self._is_thing), len(self._is_thing)), np.int64))
+
+
+def _instances(segments: Segments) -> np.ndarray:
+    """(N,) ids; 0 for what a prediction calls a crowd, so that those of a class are one tube."""
+    instances: np.ndarray = np.where(segments.crowd, 0, segments.ids)
+    return instances
 
 
 def _tubes(classes: np.ndarray, ids: np.ndarray, places: np.ndarray, wanted: np.ndarray) -> list[Tube | None]:

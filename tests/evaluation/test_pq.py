@@ -100,6 +100,12 @@ def test_the_area_that_the_truth_states_is_the_one_used() -> None:
     assert (result.per_class[CAR].tp, result.per_class[CAR].fn) == (0, 1)  # 4 / (8 + 4 - 4)
 
 
+def test_a_stated_area_that_makes_an_iou_above_one_is_refused() -> None:
+    truth, predicted = [segment(1, CAR, area_px=1)], [segment(7, CAR)]
+    with pytest.raises(SourceError, match="stated area of segment 1 of the truth is smaller"):
+        quality(drawing("11"), truth, drawing("77"), predicted)
+
+
 def test_the_area_of_a_prediction_is_always_counted() -> None:
     predicted = [segment(7, CAR, area_px=99)]
     result = quality(drawing("1111"), [segment(1, CAR)], drawing("7777"), predicted)

@@ -225,3 +225,9 @@ def test_a_video_that_comes_back_is_refused() -> None:
     measure.add("b", frame)
     with pytest.raises(SourceError, match="video a: its frames must come together"):
         measure.add("a", frame)
+
+
+def test_predicted_crowds_of_a_class_are_one_tube() -> None:
+    crowds = [segment(1, CAR, crowd=True), segment(2, CAR, crowd=True)]
+    assert total(compare("1111", ONE, "1122", crowds)).aq == 1.0
+    assert total(compare("1111", ONE, "1122", [segment(1, CAR), segment(2, CAR)])).aq == 0.5
