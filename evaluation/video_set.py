@@ -12,10 +12,11 @@ their file names. SET/val is used where SET itself has no panoptic.json.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from configs.errors import SourceError
-from evaluation.formats.coco import json_id, not_coco, open_coco, read_json
+from evaluation.formats import fields
+from evaluation.formats.coco import open_coco, read_json
 from evaluation.formats.labelled import LabelledFrame, LabelledSet
 from stages.source import natural_order
 
@@ -31,35 +32,56 @@ class LabelledVideo:
     """By position among the pictures; not empty."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPicture:
+    """An entry of `images`."""
+
+    path: Path
+    video: str
+    label: LabelledFrame | None
+
+
 def open_video_set(folder: Path) -> tuple[LabelledSet, list[LabelledVideo]]:
     """The labels, and the videos that have any, in order; SourceError if that is no such set."""
-    root = folder if (folder / "panoptic.json").exists() else folder / "val"
+    labels, pictures = open_pictures(folder if (folder / "panoptic.json").exists() else folder / "val")
+    videos: dict[str, list[ListedPicture]] = {}
+    for picture in pictures:
+        videos.setdefault(picture.video, []).append(picture)
+    opened = [_video(name, frames) for name, frames in videos.items()]
+    return labels, [video for video in opened if video.labels]
+
+
+def open_pictures(root: Path) -> tuple[LabelledSet, list[ListedPicture]]:
+    """The labels and the pictures, in the order of `images`; SourceError names a file that is not there."""
     description = root / "panoptic.json"
     labels = open_coco(description, root / "panoptic")
     by_image = {frame.image_id: frame for frame in labels.frames}
-    pictures: dict[str, list[tuple[Path, LabelledFrame | None]]] = {}
+    pictures = []
     try:
-        for image in read_json(description)["images"]:
-            path = root / "images" / image["file_name"]
-            label = by_image.pop(str(image["id"]), None)
-            video = label.video if label else str(image.get("video_id", path.stem.split("_")[0]))
-            pictures.setdefault(video, []).append((path, label))
-    except (KeyError, TypeError) as error:
-        raise not_coco(description, error) from None
-    if by_image:
-        first = json_id(next(iter(by_image)))
-        raise SourceError(f"{description}: image {first!r} is labelled but not in `images`; list it there")
-    videos = [_video(name, frames) for name, frames in pictures.items()]
-    return labels, [video for video in videos if video.labels]
+        for entry in fields.items(read_json(description), "images"):
+            image = fields.mapping(entry, "an image")
+            image_id, name = fields.name(image, "id"), fields.place(image, "file_name")
+            if image_id is None or name is None:
+                raise ValueError("each needs id and file_name")
+            video = fields.place(image, "video_id")
+            label = by_image.pop(image_id, None) or by_image.pop(f"{video}/{image_id}", None)
+            video = label.video if label else video or PurePosixPath(name).stem.split("_")[0]
+            pictures.append(ListedPicture(path=root / "images" / name, video=video, label=label))
+    except ValueError as error:
+        raise SourceError(f"{description}: images: {error}") from None
+    for image_id in by_image:
+        raise SourceError(f"{description}: image {image_id!r} is labelled but not in `images`; list it there")
+    for picture in pictures:
+        for file in (picture.path, picture.label.path if picture.label else picture.path):
+            if not file.is_file():
+                raise SourceError(f"{file}: no such file, but {description.name} names it")
+    return labels, pictures
 
 
-def _video(name: str, frames: list[tuple[Path, LabelledFrame | None]]) -> LabelledVideo:
-    frames = sorted(frames, key=lambda frame: natural_order(frame[0].name))
-    for path, _ in frames:
-        if not path.is_file():
-            raise SourceError(f"{path}: no such picture, but `images` names it")
+def _video(name: str, pictures: list[ListedPicture]) -> LabelledVideo:
+    pictures = sorted(pictures, key=lambda picture: natural_order(picture.path.name))
     return LabelledVideo(
         name=name,
-        pictures=tuple(path for path, _ in frames),
-        labels={position: label for position, (_, label) in enumerate(frames) if label is not None},
+        pictures=tuple(picture.path for picture in pictures),
+        labels={position: p.label for position, p in enumerate(pictures) if p.label is not None},
     )

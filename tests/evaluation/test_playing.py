@@ -70,5 +70,5 @@ def test_frames_without_labels_are_played_too(tmp_path: Path) -> None:
 def test_a_picture_that_is_named_but_missing_is_an_error(tmp_path: Path) -> None:
     root = write_video_set(tmp_path, {"a": 2})
     (root / "images" / "a_1.png").unlink()
-    with pytest.raises(SourceError, match=r"a_1\.png: no such picture"):
+    with pytest.raises(SourceError, match=r"a_1\.png: no such file, but panoptic\.json names it"):
         open_video_set(root)

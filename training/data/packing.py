@@ -5,7 +5,6 @@ Ids are (instance << 8) + class + 1; instance 0 is stuff, or the crowd of a thin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 
 from configs.categories import CITYSCAPES
 from configs.errors import OutputError
+from evaluation.formats.coco import category_entries, write_json
+from evaluation.formats.id_png import write_ids
 
 _JPEG_QUALITY = 95
 
@@ -66,7 +67,7 @@ def open_split(folder: Path) -> None:
 def write_picture(folder: Path, name: str, image: np.ndarray, ids: np.ndarray) -> Packed:
     """Adds a picture (H, W, 3) uint8 BGR and its segment ids (H, W) int32 to a split."""
     _write(folder / "images" / f"{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    _write(folder / "panoptic" / f"{name}.png", _to_bgr(ids), [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    write_ids(folder / "panoptic" / f"{name}.png", ids)
     size = (ids.shape[0], ids.shape[1])
     void_px = int(np.count_nonzero(ids == 0))
     return Packed(name=name, size=size, segments=describe_segments(ids), void_px=void_px)
@@ -83,16 +84,9 @@ def close_split(folder: Path, pictures: Sequence[Packed]) -> None:
             {"image_id": n, "file_name": f"{p.name}.png", "segments_info": [asdict(s) for s in p.segments]}
             for n, p in enumerate(pictures, 1)
         ],
-        "categories": [
-            {"id": c.id, "name": c.name, "isthing": int(c.is_thing), "color": list(c.color)}
-            for c in CITYSCAPES
-        ],
+        "categories": category_entries(CITYSCAPES),
     }
-    text = json.dumps(description, separators=(",", ":"))
-    try:
-        (folder / "panoptic.json").write_text(text, encoding="ascii")
-    except OSError as error:
-        raise OutputError(f"{folder / 'panoptic.json'}: cannot be written ({error.strerror})") from error
+    write_json(folder / "panoptic.json", description)
 
 
 def describe_segments(ids: np.ndarray) -> tuple[PackedSegment, ...]:
@@ -113,11 +107,6 @@ def describe_segments(ids: np.ndarray) -> tuple[PackedSegment, ...]:
             )
         )
     return tuple(segments)
-
-
-def _to_bgr(ids: np.ndarray) -> np.ndarray:
-    """The id map as OpenCV writes it: R + 256 G + 65536 B, stored B, G, R."""
-    return np.stack([ids >> 16, ids >> 8, ids], axis=-1).astype(np.uint8)
 
 
 def _write(path: Path, image: np.ndarray, options: list[int]) -> None:
