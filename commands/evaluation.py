@@ -12,6 +12,7 @@ import typer
 
 from commands.arguments import Config, Debug, Overrides, parse_windows
 from commands.console import guarded, print_tables, progress_bar
+from configs.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
@@ -54,6 +55,7 @@ def eval_command(
         )
 
         check_format(format_, READ_FORMATS)
+        check_output(out, inputs=(gt, pred))
         lengths = parse_windows(windows) if windows is not None else windows_of(format_)
         truth = open_truth(format_, gt, gt_dir)
         prediction = open_prediction(format_, pred, pred_dir, truth.categories)
@@ -66,9 +68,9 @@ def eval_command(
                 lengths,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
-        print_tables(tables(evaluation))
         if out is not None:
             write_json(out, to_document(evaluation))
+        print_tables(tables(evaluation))
         return 0
 
     guarded(command, debug)
@@ -110,6 +112,7 @@ def eval_run_command(
 
         settings = resolve(load_settings(config, [*(set_ or []), *given]))
         lengths = parse_windows(windows)
+        check_output(out, inputs=())
         limit_threads(settings.run.threads)
         with _folder(output) as folder, progress_bar() as bar:
 
@@ -129,9 +132,9 @@ def eval_run_command(
                 codec=check_codec(codec),
                 on_video=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
             )
-        print_tables([running_table(quality)])
         if out is not None:
             write_json(out, running_document(quality))
+        print_tables([running_table(quality)])
         return 0
 
     guarded(command, debug)
@@ -153,25 +156,50 @@ def convert_command(
     from_: Annotated[
         str, typer.Option("--from", metavar="NAME", help="coco, cityscapes-vps, kitti-step, vipseg or mots.")
     ] = "coco",
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON",
+            help="For cityscapes-vps, of whole clips: the set that names their labelled frames.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write labels, or the results of a run, in another format."""
 
     def command() -> int:
+        from evaluation.formats.cityscapes_vps import labelled_frames
         from evaluation.formats.opening import open_truth, open_writer
 
+        if from_dir.resolve().is_relative_to(output.resolve()):
+            raise UsageError(f"{output}: holds what is to be converted; name another --output")
         labels = open_truth(from_, from_json, from_dir)
+        frames = labels.frames if names is None else labelled_frames(labels, names)
         writer = open_writer(to, output, labels.categories)
         with progress_bar() as bar:
-            task = bar.add_task("frames", total=len(labels.frames), rate="")
-            for frame in labels.frames:
+            task = bar.add_task("frames", total=len(frames), rate="")
+            for frame in frames:
                 writer.add(frame, labels.read_checked(frame))
                 bar.advance(task)
         writer.close()
-        typer.echo(f"{len(labels.frames)} frames: {output}")
+        typer.echo(f"{len(frames)} frames: {output}")
         return 0
 
     guarded(command, debug)
+
+
+def check_output(out: Path | None, inputs: Sequence[Path | None]) -> None:
+    """OutputError, before any work, if the figures cannot be written there."""
+    if out is None:
+        return
+    if not out.name or out.is_dir():
+        raise OutputError(f"{out}: is a folder; name a file in it")
+    if out.resolve() in [path.resolve() for path in inputs if path is not None]:
+        raise OutputError(f"{out}: is compared itself; name another file for the figures")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); check the place") from None
 
 
 @contextmanager

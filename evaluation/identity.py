@@ -8,7 +8,7 @@ classes of which truth or prediction has an object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ _EXCUSED_FRACTION = 0.5
 _HOTA = ("HOTA", "DetA", "AssA", "LocA")
 _IDENTITY = ("IDF1", "IDP", "IDR")
 MEASURES = (*_HOTA, *_IDENTITY)
+
+_Counted = dict[str, Any]
+"""The library's figures of one class: the measures, and the counts to add them up by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +48,21 @@ class _Tracks:
 
 
 class IdentityQuality:
-    """Adds frames one by one, video after video; keeps the object lists of one video at a time."""
+    """Adds frames one by one, video after video; keeps the objects and similarities of one video, and a sum
+    over those before."""
 
     def __init__(self, categories: Sequence[Category]) -> None:
         self._things = {place: c.id for place, c in enumerate(categories) if c.is_thing}
         self._index = ClassIndex(categories)
         self._order = VideoOrder()
         self._tracks: dict[int, _Tracks] = {}
-        self._counted: dict[int, list[dict[str, Any]]] = {}
-        """By category id, one entry a video."""
+        self._counted: dict[int, _Counted] = {}
+        """By category id, of the videos that were left."""
 
     def add(self, video: str, overlap: Overlap) -> None:
         """The next frame of that video; the frames of a video come together and in order."""
         if self._order.begins(video):
-            self._leave()
+            self._counted, self._tracks = self._summed(), {}
         gt_classes = self._index(overlap.truth, "truth")
         pred_classes = self._index(overlap.prediction, "prediction")
         shared = np.zeros((len(gt_classes) + 1, len(pred_classes) + 1), np.int64)
@@ -69,23 +73,19 @@ class IdentityQuality:
 
     def result(self) -> IdentityResult:
         """Quality over everything added so far."""
-        from trackers.eval import aggregate_hota_metrics, aggregate_identity_metrics
-
-        counted = {category: list(videos) for category, videos in self._counted.items()}
-        for category, tracks in self._tracks.items():
-            counted.setdefault(category, []).append(_count(tracks))
         per_class: dict[int, dict[str, float]] = {}
-        for category, videos in sorted(counted.items()):
-            total: Mapping[str, Any] = aggregate_hota_metrics(videos) | aggregate_identity_metrics(videos)
+        for category, total in sorted(self._summed().items()):
             if total["HOTA_TP"] + total["HOTA_FN"] + total["HOTA_FP"]:
                 per_class[category] = {measure: float(total[measure]) for measure in MEASURES}
         mean = {m: float(np.mean([row[m] for row in per_class.values()])) for m in MEASURES if per_class}
         return IdentityResult(mean=mean or dict.fromkeys(MEASURES, float("nan")), per_class=per_class)
 
-    def _leave(self) -> None:
+    def _summed(self) -> dict[int, _Counted]:
+        """All videos so far, by category id."""
+        summed = dict(self._counted)
         for category, tracks in self._tracks.items():
-            self._counted.setdefault(category, []).append(_count(tracks))
-        self._tracks = {}
+            summed[category] = _count(tracks, summed.get(category))
+        return summed
 
 
 def _add_frame(
@@ -105,8 +105,18 @@ def _add_frame(
     tracks.similarity.append(iou[:, kept])
 
 
-def _count(tracks: _Tracks) -> dict[str, Any]:
-    from trackers.eval import compute_hota_metrics, compute_identity_metrics
+def _count(tracks: _Tracks, before: _Counted | None) -> _Counted:
+    """The library's figures of one video, added to those of the videos before."""
+    from trackers.eval import (
+        aggregate_hota_metrics,
+        aggregate_identity_metrics,
+        compute_hota_metrics,
+        compute_identity_metrics,
+    )
 
     arguments = (tracks.truth, tracks.prediction, tracks.similarity)
-    return compute_hota_metrics(*arguments) | compute_identity_metrics(*arguments)
+    counted = compute_hota_metrics(*arguments) | compute_identity_metrics(*arguments)
+    if before is None:
+        return counted
+    # a sum can be added to: its figures of association are weighted by their numbers of matches
+    return aggregate_hota_metrics([before, counted]) | aggregate_identity_metrics([before, counted])

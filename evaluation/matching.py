@@ -117,7 +117,7 @@ def match(overlap: Overlap, index: ClassIndex, num_classes: int) -> MatchCounts:
     shared = overlap.shared[pairs]
     union = overlap.truth.areas[truth] + overlap.prediction.areas[prediction] - shared - on_void[prediction]
     iou = shared / np.maximum(union, 1)
-    if (iou > 1).any():  # where the reference stops, too
+    if (iou > 1).any():  # VPSNet's script stops here, too; panopticapi goes on, to figures above 1
         segment = overlap.truth.ids[truth[np.argmax(iou)]]
         raise SourceError(f"the stated area of segment {segment} of the truth is smaller than its pixels")
     matched = iou > _MATCH_IOU

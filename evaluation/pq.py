@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from configs.categories import Category
-from configs.errors import SourceError
 from evaluation.matching import ClassIndex, MatchCounts, PanopticResult, match, summarise
 from evaluation.overlap import Overlap
 
@@ -21,12 +20,6 @@ class PanopticQuality:
     def add(self, overlap: Overlap) -> None:
         """Matches the segments of one picture; or of a window of frames, which makes it the VPQ of it."""
         self._counts.add(match(overlap, self._index, len(self.categories)))
-
-    def merge(self, other: PanopticQuality) -> None:
-        """Adds the pictures of another accumulator of the same categories."""
-        if other.categories != self.categories:
-            raise SourceError("qualities over different categories cannot be merged")
-        self._counts.add(other._counts)
 
     def result(self) -> PanopticResult:
         """Quality over everything added so far."""

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from configs.categories import Category
 from configs.errors import SourceError
 from configs.schema import Settings
 from evaluation.evaluate import Evaluation, Evaluator
 from evaluation.formats.coco import open_coco
 from evaluation.formats.labelled import LabelledFrame, LabelledSet, Labels
 from evaluation.overlap import frame_overlap
-from evaluation.playing import VARIANTS, Codec, Played, prepare
+from evaluation.playing import VARIANTS, WHOLE, Codec, Played, prepare
 from evaluation.segments import predicted_segments
 from evaluation.video_set import LabelledVideo, open_video_set
 from stages.messages import Frame
@@ -34,6 +36,7 @@ from stages.source import Source
 from stages.whole_model import WholeModel
 
 METRICS = ("pq", "vpq", "stq")
+_ALIKE = 0.8
 
 Play = Callable[[Sequence[Source], Path], None]
 """Runs all sources through the pipeline into <folder>/<source name>; raises if one is not complete."""
@@ -48,6 +51,7 @@ class RunningQuality:
     processed: dict[str, Evaluation]
     """By the variant's name."""
     held: dict[str, Evaluation]
+    """The same, without the one that plays everything."""
 
 
 def evaluate_running(
@@ -65,6 +69,7 @@ def evaluate_running(
     `on_video` hears how many videos of how many the model alone is done with.
     """
     labels, videos = open_video_set(data)
+    _check_categories(labels, settings.category_set)
     (folder / "played").mkdir(parents=True, exist_ok=True)
     played = prepare(videos, folder / "played", codec)
     play([one.source for one in played if one.source is not None], folder / "results")
@@ -73,11 +78,12 @@ def evaluate_running(
         return Evaluator(labels.categories, METRICS, windows)
 
     processed = {variant.name: evaluator() for variant in VARIANTS}
-    held = {variant.name: evaluator() for variant in VARIANTS}
+    held = {variant.name: evaluator() for variant in VARIANTS if variant != WHOLE}
     for one in played:
         results = _Results(one, folder / "results", labels)
         _judge(one.video, labels, results.made, processed[one.variant.name])
-        _judge(one.video, labels, results.shown, held[one.variant.name], void_if_none=True)
+        if one.variant != WHOLE:
+            _judge(one.video, labels, results.shown, held[one.variant.name], void_if_none=True)
     model, alone = evaluator(), WholeModel(settings)
     for done, video in enumerate(videos, 1):
         _judge_model(video, labels, alone, model)
@@ -89,10 +95,29 @@ def evaluate_running(
     )
 
 
+def _check_categories(labels: LabelledSet, model: Sequence[Category]) -> None:
+    """SourceError unless every category of the model is one of the set, and means the same there."""
+    known = {category.id: category for category in labels.categories}
+    for category in model:
+        other = known.get(category.id)
+        if other is None or other.is_thing != category.is_thing or not _alike(other.name, category.name):
+            found = f"{other.name!r} ({'thing' if other.is_thing else 'stuff'})" if other else "nothing"
+            raise SourceError(
+                f"{labels.source}: category {category.id} is {found}, but the model's is {category.name!r} "
+                f"({'thing' if category.is_thing else 'stuff'}); write the labels in the model's categories"
+            )
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether two names differ in spelling at most: Cityscapes-VPS has "vegitation"."""
+    return SequenceMatcher(None, name.lower(), other.lower()).ratio() >= _ALIKE
+
+
 class _Results:
     """What a run left on disk, by position in the video."""
 
     def __init__(self, played: Played, folder: Path, truth: LabelledSet) -> None:
+        self._played = played
         self._frames: dict[int, LabelledFrame] = {}
         if played.source is None:
             return
@@ -113,7 +138,8 @@ class _Results:
 
     def shown(self, position: int) -> Labels | None:
         """Those of the last frame that was processed up to there; None if there is none."""
-        return self.made(max((at for at in self._frames if at <= position), default=-1))
+        last = self._played.last_until(position)
+        return None if last is None else self.made(last)
 
 
 def _judge(
@@ -145,5 +171,5 @@ def _judge_model(video: LabelledVideo, truth: LabelledSet, model: WholeModel, ev
 def _compare(truth: LabelledSet, label: LabelledFrame, labels: Labels | None, evaluator: Evaluator) -> None:
     gt_ids, gt_segments = truth.read(label)
     pred_ids, pred_segments = labels if labels is not None else (np.zeros_like(gt_ids), ())
-    overlap = frame_overlap(gt_ids, gt_segments, pred_ids, pred_segments, gt_name=str(label.path))
-    evaluator.add(label.video, overlap)
+    names = {"gt_name": str(label.path), "pred_name": f"result of {label.file_name}"}
+    evaluator.add(label.video, frame_overlap(gt_ids, gt_segments, pred_ids, pred_segments, **names))

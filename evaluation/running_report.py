@@ -57,7 +57,8 @@ def running_table(quality: RunningQuality) -> Table:
     table = plain_table("decode to encode, beside the model alone", "", *HEADLINE, "frames")
     _add_row(table, "model alone", quality.model)
     _add_row(table, "pipeline", quality.processed[WHOLE.name])
-    table.add_row("difference", *(f"{value:+.3f}" for value in differences(quality)))
+    cells = ("-" if math.isnan(value) else f"{round(value, 3) + 0.0:+.3f}" for value in differences(quality))
+    table.add_row("difference", *cells)
     for variant in VARIANTS:
         if variant != WHOLE:
             _add_row(table, f"{variant.name}, processed", quality.processed[variant.name])

@@ -52,12 +52,6 @@ class SemanticIoU:
         self._confusion[:, :num_classes] += counts[:num_classes, :num_classes]
         self._confusion[:, num_classes] += counts[:num_classes, VOID_CLASS]
 
-    def merge(self, other: SemanticIoU) -> None:
-        """Adds the pictures of another accumulator of the same categories."""
-        if other.categories != self.categories:
-            raise SourceError("qualities over different categories cannot be merged")
-        self._confusion += other._confusion
-
     def result(self) -> SemanticResult:
         """Quality over everything added so far."""
         right = self._confusion.diagonal().astype(np.float64)

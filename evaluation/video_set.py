@@ -5,20 +5,22 @@
     SET/images/          pictures, `images[].file_name`
 
 An image belongs to the video of its annotation; one without annotation to its own `video_id` or, failing
-that, to the first `_`-separated field of its file name. The frames of a video are in the natural order of
-their file names. SET/val is used where SET itself has no panoptic.json.
+that, to the video of the labelled images whose names begin alike (folder and first `_`-separated field). The
+frames of a video are in the natural order of their file names. SET/val is used where SET itself has no
+panoptic.json.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from configs.errors import SourceError
 from evaluation.formats import fields
-from evaluation.formats.coco import open_coco, read_json
-from evaluation.formats.labelled import LabelledFrame, LabelledSet
-from stages.source import natural_order
+from evaluation.formats.coco import coco_set, read_json, video_of
+from evaluation.formats.labelled import LabelledFrame, LabelledSet, path_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,40 +39,45 @@ class ListedPicture:
     """An entry of `images`."""
 
     path: Path
-    video: str
+    file_name: str
+    """Relative to images/."""
+    video: str | None
+    """That of its annotation, or its own `video_id`; None without either."""
     label: LabelledFrame | None
+
+    @property
+    def beginning(self) -> tuple[Path, str]:
+        """What its name has in common with others of its video: folder and first field."""
+        return self.path.parent, video_of(self.file_name)
 
 
 def open_video_set(folder: Path) -> tuple[LabelledSet, list[LabelledVideo]]:
-    """The labels, and the videos that have any, in order; SourceError if that is no such set."""
-    labels, pictures = open_pictures(folder if (folder / "panoptic.json").exists() else folder / "val")
+    """The labels and the videos, in order; SourceError if that is no such set."""
+    root = folder if (folder / "panoptic.json").exists() else folder / "val"
+    labels, pictures = open_pictures(root)
+    if not labels.frames:
+        raise SourceError(f"{labels.source}: has no annotation, so there is nothing to compare with")
     videos: dict[str, list[ListedPicture]] = {}
-    for picture in pictures:
-        videos.setdefault(picture.video, []).append(picture)
-    opened = [_video(name, frames) for name, frames in videos.items()]
-    return labels, [video for video in opened if video.labels]
+    for picture, video in zip(pictures, _videos_of(labels.source, pictures), strict=True):
+        videos.setdefault(video, []).append(picture)
+    return labels, [_video(name, frames) for name, frames in videos.items()]
 
 
 def open_pictures(root: Path) -> tuple[LabelledSet, list[ListedPicture]]:
     """The labels and the pictures, in the order of `images`; SourceError names a file that is not there."""
     description = root / "panoptic.json"
-    labels = open_coco(description, root / "panoptic")
+    document = read_json(description)
+    labels = coco_set(description, document, root / "panoptic", None)
     by_image = {frame.image_id: frame for frame in labels.frames}
-    pictures = []
     try:
-        for entry in fields.items(read_json(description), "images"):
-            image = fields.mapping(entry, "an image")
-            image_id, name = fields.name(image, "id"), fields.place(image, "file_name")
-            if image_id is None or name is None:
-                raise ValueError("each needs id and file_name")
-            video = fields.place(image, "video_id")
-            label = by_image.pop(image_id, None) or by_image.pop(f"{video}/{image_id}", None)
-            video = label.video if label else video or PurePosixPath(name).stem.split("_")[0]
-            pictures.append(ListedPicture(path=root / "images" / name, video=video, label=label))
+        pictures = [_listed(entry, root, by_image) for entry in fields.items(document, "images")]
     except ValueError as error:
         raise SourceError(f"{description}: images: {error}") from None
     for image_id in by_image:
         raise SourceError(f"{description}: image {image_id!r} is labelled but not in `images`; list it there")
+    for file_name, times in Counter(picture.file_name for picture in pictures).items():
+        if times > 1:
+            raise SourceError(f"{description}: {file_name} is listed {times} times in `images`; keep one")
     for picture in pictures:
         for file in (picture.path, picture.label.path if picture.label else picture.path):
             if not file.is_file():
@@ -78,8 +85,40 @@ def open_pictures(root: Path) -> tuple[LabelledSet, list[ListedPicture]]:
     return labels, pictures
 
 
+def _listed(entry: object, root: Path, by_image: dict[str, LabelledFrame]) -> ListedPicture:
+    """An entry of `images`; its label is taken out of `by_image`."""
+    image = fields.mapping(entry, "an image")
+    image_id, name = fields.name(image, "id"), fields.place(image, "file_name")
+    if image_id is None or name is None:
+        raise ValueError("each needs id and file_name")
+    video = fields.place(image, "video_id")
+    label = by_image.pop(image_id, None) or by_image.pop(f"{video}/{image_id}", None)
+    return ListedPicture(
+        path=root / "images" / name, file_name=name, video=label.video if label else video, label=label
+    )
+
+
+def _videos_of(description: Path, pictures: Sequence[ListedPicture]) -> list[str]:
+    """The video of each picture: its own, or that of the labelled pictures whose name begins alike."""
+    named: dict[tuple[Path, str], set[str]] = {}
+    for picture in pictures:
+        if picture.label is not None:
+            named.setdefault(picture.beginning, set()).add(picture.label.video)
+    labelled = set().union(*named.values())
+    videos: list[str] = []
+    for picture in pictures:
+        found = {picture.video} if picture.video is not None else named.get(picture.beginning, set())
+        if len(found) != 1 or not found <= labelled:
+            raise SourceError(
+                f"{description}: {picture.file_name} belongs to no labelled video; give each entry of "
+                "`images` the video_id of its annotations, or remove what is not to be played"
+            )
+        videos.extend(found)
+    return videos
+
+
 def _video(name: str, pictures: list[ListedPicture]) -> LabelledVideo:
-    pictures = sorted(pictures, key=lambda picture: natural_order(picture.path.name))
+    pictures = sorted(pictures, key=lambda picture: path_order(picture.file_name))
     return LabelledVideo(
         name=name,
         pictures=tuple(picture.path for picture in pictures),

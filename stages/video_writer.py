@@ -53,8 +53,7 @@ class PartWriter:
         context.gop_size = max(settings.run_frames, 1)
         context.max_b_frames = 0
         context.thread_count = 1
-        context.colorspace = context.color_primaries = context.color_trc = BT709
-        context.color_range = ColorRange.MPEG
+        mark_colours(stream)
         return stream
 
     def add(self, image: np.ndarray) -> None:
@@ -62,14 +61,7 @@ class PartWriter:
         if any(self._padding):
             below, right = self._padding
             image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE))
-        frame = VideoFrame.from_ndarray(image, format="rgb24").reformat(
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=CONVERSION,
-            threads=1,
-        )
-        frame.color_primaries, frame.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        frame = to_yuv(image)
         frame.pts, frame.time_base = self._num_pictures, Fraction(1, NOMINAL_RATE)
         self._num_pictures += 1
         self._container.mux(self._stream.encode(frame))
@@ -81,3 +73,23 @@ class PartWriter:
         if kind is None:
             self._container.mux(self._stream.encode(None))
         self._container.close()
+
+
+def mark_colours(stream: VideoStream) -> None:
+    """Say in the header what `to_yuv` makes: BT.709 of limited range."""
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = ColorRange.MPEG
+
+
+def to_yuv(image: np.ndarray) -> VideoFrame:
+    """(H, W, 3) uint8 RGB with even sides -> YUV 4:2:0, BT.709 of limited range."""
+    frame = VideoFrame.from_ndarray(image, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=CONVERSION,
+        threads=1,
+    )
+    frame.color_primaries, frame.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    return frame

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from configs.categories import Category
 from configs.errors import SourceError
-from evaluation.formats.coco import CocoSet, CocoWriter, open_coco
+from evaluation.formats import fields
+from evaluation.formats.coco import CocoSet, CocoWriter, load_json, open_coco
 from evaluation.formats.labelled import LabelledFrame, LabelledSet
 
 CLIP_FRAMES = 30
@@ -82,6 +83,37 @@ def _at_its_place(frame: LabelledFrame, folder: Path) -> LabelledFrame:
     """The frame with the map that is called by its id, if there is none of its file name."""
     places = (frame.path, *(folder / f"{frame.image_id}{ending}.png" for ending in _ENDINGS))
     return replace(frame, path=next((path for path in places if path.exists()), frame.path))
+
+
+def labelled_frames(results: LabelledSet, description: Path) -> list[LabelledFrame]:
+    """Those frames of whole clips that the set labels, under its names.
+
+    A clip's results are a video of 30 frames whose name begins with the clip's four digits; `description` is
+    any JSON of the set that lists the labelled images.
+    """
+    named: dict[str, list[FrameName]] = {}
+    try:
+        document = fields.mapping(load_json(description), "it")
+        images = [fields.mapping(entry, "an image") for entry in fields.items(document, "images")]
+        ids = [str(fields.name(image, "id")) for image in images]
+    except ValueError as error:
+        raise SourceError(f"{description}: {error}") from None
+    for name in map(parse_name, ids):
+        named.setdefault(f"{name.clip:04d}", []).append(name)
+    clips: dict[str, list[LabelledFrame]] = {}
+    for frame in results.frames:
+        clips.setdefault(frame.video, []).append(frame)
+    selected = []
+    for video, frames in clips.items():
+        names = named.get(video[:4])
+        if names is None or len(frames) != CLIP_FRAMES:
+            raise SourceError(
+                f"{results.source}: video {video} has {len(frames)} frames; the results of a clip are one "
+                f"of {CLIP_FRAMES}, and its name begins with a clip of {description}"
+            )
+        names.sort(key=lambda name: name.index)
+        selected += [replace(frames[name.position], image_id=str(name)) for name in names]
+    return selected
 
 
 class CityscapesVpsWriter(CocoWriter):

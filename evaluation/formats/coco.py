@@ -6,7 +6,8 @@
     categories    id, name, isthing; a prediction may leave them out
 
 A frame's video is `annotations[].video_id` or, failing that, the first `_`-separated field of the file
-name, as in Cityscapes-VPS; of a name without `_` it is the folder, or the whole name.
+name, as in Cityscapes-VPS; where maps of several folders share that field, each folder is a video. A name
+without `_` counts by its folder, or stands alone.
 """
 
 from __future__ import annotations
@@ -41,13 +42,21 @@ class CocoSet(LabelledSet):
 
 def open_coco(description: Path, folder: Path, categories: Sequence[Category] | None = None) -> LabelledSet:
     """A set whose maps lie in `folder`; `categories` are those of the truth when a prediction is opened."""
-    document = read_json(description)
+    return coco_set(description, read_json(description), folder, categories)
+
+
+def coco_set(
+    description: Path, document: Json, folder: Path, categories: Sequence[Category] | None
+) -> LabelledSet:
+    """As `open_coco`, of a document that was read."""
     annotations = document["annotations"]
     frames = [
         frame_of(annotation, folder, f"{description}: annotation {number}", is_truth=categories is None)
         for number, annotation in enumerate(annotations)
     ]
-    if len({frame.image_id for frame in frames}) < len(frames) and all("video_id" in a for a in annotations):
+    is_given = [annotation.get("video_id") is not None for annotation in annotations]
+    frames = _told_apart(frames, is_given)
+    if len({frame.image_id for frame in frames}) < len(frames) and all(is_given):
         # ids that count anew in each video
         frames = [replace(frame, image_id=f"{frame.video}/{frame.image_id}") for frame in frames]
     return described_set(description, document, frames, categories)
@@ -55,7 +64,11 @@ def open_coco(description: Path, folder: Path, categories: Sequence[Category] | 
 
 def read_json(path: Path) -> Json:
     """The document; SourceError if it is none."""
-    document = load_json(path)
+    return checked_json(path, load_json(path))
+
+
+def checked_json(path: Path, document: object) -> Json:
+    """What a file holds, if that is a description."""
     if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
         raise SourceError(f"{path}: is not a COCO panoptic description; it needs a list `annotations`")
     return document
@@ -126,7 +139,7 @@ def frame_of(
     """From an entry of `annotations`; its map is in `folder`, or in that folder's sub-folder `video`."""
     try:
         annotation = fields.mapping(entry, "it")
-        image_id, file_name = fields.name(annotation, "image_id"), fields.place(annotation, "file_name")
+        image_id, file_name = fields.place(annotation, "image_id"), fields.place(annotation, "file_name")
         video_id = video or fields.place(annotation, "video_id")
         segments = [_segment(segment, is_truth) for segment in fields.items(annotation, "segments_info")]
     except ValueError as error:
@@ -142,7 +155,7 @@ def frame_of(
         file_name = f"{file_name.removesuffix('.jpg').removesuffix('.jpeg')}.png"
     in_video = f"{video}/" if video else ""
     return LabelledFrame(
-        video=video_id or _video_of(PurePosixPath(file_name)),
+        video=video_id or video_of(file_name),
         image_id=in_video + (image_id or PurePosixPath(file_name).stem),
         file_name=in_video + file_name,
         path=folder / in_video / file_name,
@@ -150,9 +163,26 @@ def frame_of(
     )
 
 
-def not_coco(path: Path, error: Exception) -> SourceError:
-    """The error of a description whose parts are not where they should be."""
-    return SourceError(f"{path}: is not a COCO panoptic description ({type(error).__name__}: {error})")
+def video_of(file_name: str) -> str:
+    """The first field of the name; without `_` the folder, or the whole name."""
+    path = PurePosixPath(file_name)
+    first, separator, _ = path.stem.partition("_")
+    if first and separator:
+        return first
+    return path.stem if path.parent == PurePosixPath() else str(path.parent)
+
+
+def _told_apart(frames: Sequence[LabelledFrame], is_given: Sequence[bool]) -> list[LabelledFrame]:
+    """The frames; videos that were not given but found in the names are told apart by their folders."""
+    folders: dict[str, set[str]] = {}
+    for frame in frames:
+        folders.setdefault(frame.video, set()).add(frame.folder)
+    return [
+        frame
+        if given or len(folders[frame.video]) == 1
+        else replace(frame, video=str(PurePosixPath(frame.folder) / frame.video))
+        for frame, given in zip(frames, is_given, strict=True)
+    ]
 
 
 class CocoWriter(Writer):
@@ -242,14 +272,6 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); check the place") from None
-
-
-def _video_of(file_name: PurePosixPath) -> str:
-    """The first field of the name; without one the folder, else each picture would join its namesakes."""
-    first, separator, _ = file_name.stem.partition("_")
-    if first and separator:
-        return first
-    return file_name.stem if file_name.parent == PurePosixPath() else str(file_name.parent)
 
 
 def _segment(entry: object, is_truth: bool) -> LabelledSegment:

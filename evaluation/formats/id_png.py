@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from configs.errors import OutputError, SourceError
+from stages.messages import Size
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_INFLATED = 1032
@@ -42,12 +43,27 @@ def read_png(path: Path) -> np.ndarray:
         encoded = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    image = (
-        cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if is_whole(encoded) else None
-    )
-    if image is None:
+    if not is_whole(encoded):
         raise SourceError(f"{path}: is not a whole PNG; write or copy it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # more pixels than OpenCV decodes
+        image = None
+    if image is None:
+        raise SourceError(f"{path}: is too large or damaged inside; write it again")
     return np.asarray(image)
+
+
+def size_of(path: Path) -> Size:
+    """(H, W) by the header of a PNG, without decoding it."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(24)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if len(header) < 24 or not header.startswith(_SIGNATURE):
+        raise SourceError(f"{path}: is not a whole PNG; write or copy it again")
+    return int.from_bytes(header[20:24], "big"), int.from_bytes(header[16:20], "big")
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

@@ -40,6 +40,11 @@ class LabelledFrame:
         return PurePosixPath(self.file_name).stem
 
     @property
+    def folder(self) -> str:
+        """That of the map's file name, "." if it has none."""
+        return str(PurePosixPath(self.file_name).parent)
+
+    @property
     def id_in_video(self) -> str:
         """The image id as it is written where frames are listed video by video."""
         return self.image_id.removeprefix(f"{self.video}/")
@@ -53,7 +58,7 @@ class LabelledSet(ABC):
         """The file or folder that messages name."""
         self.categories = tuple(categories)
         self.frames = _in_order(frames)
-        """Video after video, each in the natural order of its file names."""
+        """Video after video, each in the natural order of its file names, folders first."""
 
     @abstractmethod
     def read(self, frame: LabelledFrame) -> Labels:
@@ -102,9 +107,11 @@ class InstanceNumbers:
     thing_categories: frozenset[int]
     largest: int
     """What the format has room for."""
+    group_of: Mapping[int, int] = field(default_factory=dict)
+    """Categories that are one class in the format; of any other, the category itself."""
     _video: str | None = None
     _numbers: dict[int, dict[int, int]] = field(default_factory=dict)
-    """By category and id."""
+    """By class and id."""
 
     def of(self, frame: LabelledFrame, segments: Sequence[LabelledSegment]) -> list[int]:
         """Of each segment of the next frame."""
@@ -115,7 +122,8 @@ class InstanceNumbers:
     def _of_segment(self, frame: LabelledFrame, segment: LabelledSegment) -> int:
         if segment.is_crowd or segment.category_id not in self.thing_categories:
             return 0
-        numbers = self._numbers.setdefault(segment.category_id, {})
+        group = self.group_of.get(segment.category_id, segment.category_id)
+        numbers = self._numbers.setdefault(group, {})
         number = numbers.setdefault(segment.id, len(numbers) + 1)
         if number > self.largest:
             raise SourceError(f"{frame.path}: the format has room for {self.largest} objects of a class only")
@@ -147,7 +155,7 @@ def maps_in(folder: Path) -> list[LabelledFrame]:
             file_name=f"{path.parent.name}/{path.name}",
             path=path,
         )
-        for path in folder.glob("*/*.png")
+        for path in sorted(folder.glob("*/*.png"))
     ]
     if not frames:
         raise SourceError(
@@ -164,9 +172,14 @@ def _color_of(category: Mapping[str, Any]) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
+def path_order(file_name: str) -> list[tuple[tuple[int, int, str], ...]]:
+    """Sort key: by the folders, then by the name, numbers by value."""
+    return [natural_order(part) for part in PurePosixPath(file_name).parts]
+
+
 def _in_order(frames: Sequence[LabelledFrame]) -> tuple[LabelledFrame, ...]:
-    """Videos in the order of their first frame; frames so that img2 comes before img10."""
+    """Videos in the order of their first frame; frames so that a/img2 comes before a/img10."""
     rank: dict[str, int] = {}
     for frame in frames:
         rank.setdefault(frame.video, len(rank))
-    return tuple(sorted(frames, key=lambda frame: (rank[frame.video], natural_order(frame.file_name))))
+    return tuple(sorted(frames, key=lambda frame: (rank[frame.video], path_order(frame.file_name))))

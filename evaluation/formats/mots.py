@@ -69,11 +69,10 @@ class MotsTexts(LabelledSet):
 
     def __init__(self, folder: Path) -> None:
         lines = {path.stem: _read_lines(path) for path in sorted(folder.glob("*.txt"))}
-        self._lines = {
-            (sequence, number): [line for line in found if line[0] == number]
-            for sequence, found in lines.items()
-            for number in {line[0] for line in found}
-        }
+        self._lines: dict[tuple[str, int], list[_Line]] = {}
+        for sequence, found in lines.items():
+            for line in found:
+                self._lines.setdefault((sequence, line[0]), []).append(line)
         frames = [
             LabelledFrame(
                 video=sequence,
@@ -147,7 +146,7 @@ class MotsTextWriter(Writer):
         for sequence, lines in self._lines.items():
             path = self._folder / f"{sequence}.txt"
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as temporary:
                     temporary.write_text("".join(lines), encoding="ascii")
             except OSError as error:
@@ -160,7 +159,9 @@ class _Values:
     def __init__(self, categories: Sequence[Category]) -> None:
         names = {"car": CAR, "pedestrian": PEDESTRIAN, "person": PEDESTRIAN}
         self._classes = {category.id: names.get(category.name, BACKGROUND) for category in categories}
-        self._numbers = InstanceNumbers(thing_categories(categories), largest=_INSTANCES - 1)
+        self._numbers = InstanceNumbers(
+            thing_categories(categories), largest=_INSTANCES - 1, group_of=self._classes
+        )
 
     def of(self, frame: LabelledFrame, labels: Labels) -> np.ndarray:
         """(H, W) int32: objects by number; void and crowds are ignored."""

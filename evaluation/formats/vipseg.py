@@ -49,7 +49,7 @@ def open_vipseg(description: Path, folder: Path, categories: Sequence[Category] 
         folder = folder / "pan_pred"
     frames = [
         coco.frame_of(annotation, folder, where, is_truth=categories is None, video=video)
-        for video, where, annotation in _annotations(description, coco.read_json(description))
+        for video, where, annotation in _annotations(description, coco.checked_json(description, document))
     ]
     return coco.described_set(description, document, frames, categories)
 

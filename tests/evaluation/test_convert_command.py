@@ -53,6 +53,15 @@ def test_numbers_stay_once_they_are_by_first_appearance(tmp_path: Path) -> None:
         assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "step" / name).read_bytes()
 
 
+def test_what_is_converted_is_not_overwritten(tmp_path: Path) -> None:
+    write(TRUTH, CocoWriter(tmp_path / "run", CITYSCAPES))
+    coco = ("--from-json", tmp_path / "run" / "panoptic.json", "--from-dir", tmp_path / "run" / "panoptic")
+    before = (tmp_path / "run" / "panoptic.json").read_bytes()
+    for output in (tmp_path / "run", tmp_path / "run" / "panoptic", tmp_path):
+        assert_one_line(call("convert", *coco, "--to", "coco", "--output", output), "name another --output")
+    assert (tmp_path / "run" / "panoptic.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("to", "file"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -53,6 +54,16 @@ def test_the_keys_are_exactly_those_promised() -> None:
     assert list(document["stq"]) == ["stq", "aq", "sq", "per_class_iou", "per_sequence"]
     assert list(document["stq"]["per_class_iou"]) == ["0", "1", "2", "3"]
     assert document["stq"]["per_sequence"] == {"v": {"stq": 1.0, "aq": 1.0, "sq": 1.0}}
+
+
+def test_many_windows_are_shown_in_tables_that_fit_80_characters() -> None:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    found = evaluated([TRUTH] * 9, [PREDICTION] * 9, metrics=METRICS, windows=range(1, 10))
+    for table in tables(found):
+        console.print(table)
+    text = console.export_text()
+    assert all(f"VPQ {length}" in text for length in range(1, 10))
+    assert "…" not in text
 
 
 def test_identity_measures_are_there_when_asked_for() -> None:

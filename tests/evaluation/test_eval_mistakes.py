@@ -204,3 +204,9 @@ def test_figures_take_the_place_of_earlier_ones(places: Places) -> None:
     (places.root / "metrics.json").write_text("old")
     assert places.figures()["pq"]["all"]["pq"] == 1.0
     assert not list(places.root.glob(".metrics.json*"))
+
+
+def test_the_figures_do_not_overwrite_what_is_compared(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    for name in ("gt.json", "pred.json"):
+        assert_one_line(places.eval("--out", tmp_path / name), "is compared itself")

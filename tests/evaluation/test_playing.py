@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import av
@@ -10,18 +11,30 @@ import numpy as np
 import pytest
 
 from configs.errors import SourceError, UsageError
-from evaluation.playing import VARIANTS, Variant, check_codec, prepare, write_video
-from evaluation.video_set import open_video_set
+from evaluation.formats.id_png import write_ids
+from evaluation.playing import VARIANTS, Played, Variant, check_codec, prepare, write_video
+from evaluation.video_set import LabelledVideo, open_video_set
 from tests.evaluation.video_sets import write_video_set
 
 
-def pictures(folder: Path, count: int) -> list[Path]:
-    """Pictures of noise, odd in both sides."""
+def pictures(folder: Path, count: int, size: tuple[int, int] = (33, 47)) -> list[Path]:
+    """Pictures of noise; odd in both sides, if no size is given."""
     rng = np.random.default_rng(0)
     paths = [folder / f"{number}.png" for number in range(count)]
     for path in paths:
-        cv2.imwrite(str(path), rng.integers(0, 256, (33, 47, 3), np.uint8))
+        cv2.imwrite(str(path), rng.integers(0, 256, (*size, 3), np.uint8))
     return paths
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0)]
+
+
+def test_the_last_frame_until_a_position_is_held() -> None:
+    video = LabelledVideo(name="a", pictures=(), labels={})
+    played = Played(variant=VARIANTS[1], video=video, source=None, processed=(1, 3, 4))
+    assert [played.last_until(position) for position in range(6)] == [None, 1, 1, 3, 4, 4]
 
 
 def test_a_lossless_video_gives_back_every_bit_at_its_own_time(tmp_path: Path) -> None:
@@ -56,6 +69,31 @@ def test_every_variant_plays_every_video(tmp_path: Path) -> None:
     assert len(set(names)) == len(names)
 
 
+def test_h264_is_the_same_to_the_byte_every_time_and_needs_even_sides(tmp_path: Path) -> None:
+    paths = pictures(tmp_path, 12, (34, 48))
+    for name in ("once.mkv", "twice.mkv"):
+        write_video(paths, range(12), tmp_path / name, "h264")
+    assert packets(tmp_path / "once.mkv") == packets(tmp_path / "twice.mkv")
+    with pytest.raises(SourceError, match=r"0\.png: is 47x33; h264 needs even sides"):
+        write_video(pictures(tmp_path, 1, (33, 47)), [0], tmp_path / "odd.mkv", "h264")
+
+
+def test_pictures_of_two_sizes_are_no_video(tmp_path: Path) -> None:
+    paths = pictures(tmp_path, 2)
+    cv2.imwrite(str(paths[1]), np.zeros((33, 40, 3), np.uint8))
+    with pytest.raises(SourceError, match=r"1\.png: is 40x33, but .*0\.png is 47x33"):
+        write_video(paths, [0, 1], tmp_path / "v.mkv", "ffv1")
+
+
+def test_labels_of_another_size_are_named_before_anything_is_played(tmp_path: Path) -> None:
+    root = write_video_set(tmp_path / "set", {"a": 2})
+    write_ids(root / "panoptic" / "a_1.png", np.ones((32, 48), np.int32))
+    _, videos = open_video_set(root)
+    with pytest.raises(SourceError, match=r"a_1\.png: is 48x32, but .* is 96x64"):
+        prepare(videos, tmp_path, "ffv1")
+    assert not list(tmp_path.glob("*.mkv"))
+
+
 def test_an_unknown_codec_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown codec 'vp9'; use ffv1 or h264"):
         check_codec("vp9")
@@ -65,6 +103,41 @@ def test_frames_without_labels_are_played_too(tmp_path: Path) -> None:
     _, (video,) = open_video_set(write_video_set(tmp_path, {"a": 5}, labelled_every=2))
     assert [path.name for path in video.pictures] == [f"a_{number}.png" for number in range(5)]
     assert sorted(video.labels) == [0, 2, 4]
+
+
+@pytest.mark.parametrize("name", ["clip_{}.png", "clip/{:04d}.png", "clip/frame_{}.png"])
+def test_pictures_without_labels_belong_to_the_video_whose_names_begin_alike(
+    tmp_path: Path, name: str
+) -> None:
+    root = write_video_set(tmp_path, {"a": 4, "b": 4}, labelled_every=3)
+    description = json.loads((root / "panoptic.json").read_text())
+    renamed = {}
+    for video, letter in (("a", "x"), ("b", "y")):
+        for number in range(4):
+            new = name.format(number).replace("clip", letter)
+            (root / "images" / new).parent.mkdir(exist_ok=True)
+            (root / "images" / f"{video}_{number}.png").rename(root / "images" / new)
+            renamed[f"{video}_{number}.png"] = new
+    for image in description["images"]:
+        image["file_name"] = renamed[image["file_name"]]
+    for annotation in description["annotations"]:
+        annotation["video_id"] = f"video {annotation['file_name'][0]}"
+    (root / "panoptic.json").write_text(json.dumps(description))
+    _, videos = open_video_set(root)
+    assert [(video.name, len(video.pictures)) for video in videos] == [("video a", 4), ("video b", 4)]
+
+
+def test_pictures_of_no_labelled_video_are_refused(tmp_path: Path) -> None:
+    root = write_video_set(tmp_path, {"a": 2, "b": 2})
+    description = json.loads((root / "panoptic.json").read_text())
+    description["annotations"] = description["annotations"][:2]
+    (root / "panoptic.json").write_text(json.dumps(description))
+    with pytest.raises(SourceError, match=r"b_0\.png belongs to no labelled video"):
+        open_video_set(root)
+    description["annotations"] = []
+    (root / "panoptic.json").write_text(json.dumps(description))
+    with pytest.raises(SourceError, match="has no annotation"):
+        open_video_set(root)
 
 
 def test_a_picture_that_is_named_but_missing_is_an_error(tmp_path: Path) -> None:

@@ -163,9 +163,6 @@ def test_counts_add_up_over_pictures_before_the_quality_is_taken() -> None:
     measure.add(frame_overlap(drawing("1111"), car, drawing("1111"), car))
     measure.add(frame_overlap(drawing("1111"), car, drawing("0000"), []))
     assert measure.result().per_class[CAR].pq == pytest.approx(2 / 3)
-    other = PanopticQuality(CATEGORIES)
-    other.merge(measure)
-    assert other.result().per_class == measure.result().per_class
 
 
 def test_ids_of_all_24_bits_are_told_apart() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
+import cv2
+import numpy as np
 import pytest
 
+from configs.categories import CITYSCAPES
+from configs.errors import SourceError
 from configs.loading import load_settings
 from evaluation.document import to_document
+from evaluation.formats.coco import category_entries
+from evaluation.formats.id_png import write_ids
 from evaluation.playing import Codec
 from evaluation.running import RunningQuality, evaluate_running
 from evaluation.running_report import differences, running_document
@@ -16,6 +25,8 @@ from pipeline import run
 from pipeline.host import limit_threads
 from pipeline.resolve import resolve
 from stages.source import Source
+from tests.evaluation.drawing import drawing
+from tests.evaluation.formats.sets import annotation, write_description, write_text
 from tests.evaluation.video_sets import write_video_set
 from tests.pipeline.random_network import OBJECTS, write_random_weights
 
@@ -60,3 +71,69 @@ def test_frames_that_were_left_out_are_not_judged_or_held(tmp_path: Path) -> Non
 
 def test_what_a_lossy_video_costs_shows_as_a_difference(tmp_path: Path) -> None:
     assert any(difference != 0.0 for difference in differences(quality(tmp_path, "local", "h264")))
+
+
+CARS = {"1155": (0, 2), "1115": (1, 3)}
+"""A road and a car: the map of frames 0 and 2, and that of frames 1 and 3."""
+
+
+def drawn_set(root: Path) -> Path:
+    """One video of four frames of 2x4 pixels, alternating between two maps."""
+    (root / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for rows, numbers in CARS.items():
+        for number in numbers:
+            name = f"v_{number}.png"
+            cv2.imwrite(str(root / "images" / name), np.zeros((2, 4, 3), np.uint8))
+            write_ids(root / "panoptic" / name, drawing(rows, rows))
+            images.append({"id": number, "file_name": name})
+            annotations.append(annotation(number, (1, 0), (5, 13), file_name=name))
+    document = {"images": images, "annotations": annotations, "categories": category_entries(CITYSCAPES)}
+    write_text(root / "panoptic.json", document)
+    return root
+
+
+def perfect(sources: Sequence[Source], results: Path) -> None:
+    """Instead of a pipeline: the truth of each frame that is played, written as a run writes it."""
+    maps = {number: rows for rows, numbers in CARS.items() for number in numbers}
+    for source in sources:
+        with av.open(source.paths[0]) as container:
+            positions = [round(frame.time * 10) for frame in container.decode(video=0)][:: source.stride]
+        entries = []
+        for index, position in enumerate(positions):
+            name = f"{index:06d}.png"
+            write_ids(results / source.name / "panoptic" / name, drawing(maps[position], maps[position]))
+            entries.append(annotation(index, (1, 0), (5, 13), file_name=name, video_id="v"))
+        write_description(results / source.name / "panoptic.json", entries, CITYSCAPES)
+
+
+def test_a_frame_that_was_not_processed_shows_the_map_before_it(tmp_path: Path) -> None:
+    weights = write_random_weights(tmp_path / "weights.safetensors")
+    settings = resolve(load_settings("tiny", [f"model.weights={weights}", "run.device=cpu"]))
+    found = evaluate_running(drawn_set(tmp_path / "set"), settings, perfect, tmp_path, windows=(1,))
+    assert found.processed["stride-2"].pq is not None
+    assert found.processed["stride-2"].pq.all.pq == 1.0
+    held = found.held["stride-2"].pq
+    assert held is not None
+    # frames 1 and 3 are judged with the map of 0 and 2: of the car's 4 pixels there, 2 are right
+    car, road = held.per_class[13], held.per_class[0]
+    assert (car.tp, car.fp, car.fn) == (2, 2, 2)
+    assert (road.tp, road.iou_sum) == (4, 2 + 2 * 4 / 6)
+
+
+def test_categories_that_mean_something_else_are_refused_before_anything_is_played(tmp_path: Path) -> None:
+    root = drawn_set(tmp_path / "set")
+    settings = resolve(load_settings("tiny", ["run.device=cpu"]))
+    description = json.loads((root / "panoptic.json").read_text())
+    for change, message in (
+        ({"name": "stop sign"}, "category 13 is 'stop sign'"),
+        ({"isthing": 0}, r"'car' \(stuff\), but the model's is 'car' \(thing\)"),
+        ({"id": 77}, "category 13 is nothing"),
+    ):
+        changed = copy.deepcopy(description)
+        changed["categories"][13].update(change)
+        changed["annotations"] = [annotation(0, (1, 0), file_name="v_0.png")]
+        write_text(root / "panoptic.json", changed)
+        with pytest.raises(SourceError, match=message):
+            evaluate_running(root, settings, perfect, tmp_path / "work", windows=(1,))
+        assert not (tmp_path / "work").exists()

@@ -46,7 +46,7 @@ class DrawnSet(LabelledSet):
         super().__init__(Path("drawn"), categories, frames)
 
     def read(self, frame: LabelledFrame) -> Labels:
-        return self._labels[frame.image_id]
+        return self._labels[frame.file_name.removesuffix(".png")]
 
 
 def labels(rows: str, *segments: LabelledSegment) -> Labels:

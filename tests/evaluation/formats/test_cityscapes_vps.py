@@ -9,17 +9,24 @@ import pytest
 
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError
-from evaluation.formats.cityscapes_vps import CityscapesVpsWriter, open_cityscapes_vps, parse_name
+from evaluation.formats.cityscapes_vps import (
+    CityscapesVpsWriter,
+    labelled_frames,
+    open_cityscapes_vps,
+    parse_name,
+)
 from evaluation.formats.labelled import LabelledFrame, Labels
 from evaluation.pairing import pair_frames
 from tests.evaluation.drawing import segment
 from tests.evaluation.formats.sets import (
+    DrawnSet,
     annotation,
     id_at,
     labels,
     regions,
     write_description,
     write_maps,
+    write_text,
 )
 
 ROAD, CAR = 0, 13
@@ -133,3 +140,38 @@ def test_truth_and_prediction_pair_though_their_maps_have_other_names(tmp_path: 
         prediction = open_cityscapes_vps(path, tmp_path / "pred", truth.categories)
         pairs = pair_frames(truth, prediction)
         assert [(gt.image_id, pred.path.stem) for gt, pred in pairs] == list(zip(IDS, IDS, strict=True))
+
+
+def whole_clip(num_frames: int = 30) -> DrawnSet:
+    """The results of a run on clip 2; the car's id tells the frame."""
+    results = [
+        labels("1" + str(2 + number % 8), segment(1, ROAD), segment(2 + number % 8, CAR))
+        for number in range(num_frames)
+    ]
+    return DrawnSet(CITYSCAPES, {"0002_drive": results})
+
+
+def named_images(folder: Path) -> Path:
+    return write_text(folder / "im.json", {"images": [{"id": name} for name in reversed(IDS)]})
+
+
+def test_of_a_whole_clip_frames_5_to_30_get_the_names_of_the_set(tmp_path: Path) -> None:
+    results = whole_clip()
+    found = labelled_frames(results, named_images(tmp_path))
+    assert [frame.image_id for frame in found] == IDS
+    assert [frame.stem for frame in found] == [f"{number:06d}" for number in (4, 9, 14, 19, 24, 29)]
+    writer = CityscapesVpsWriter(tmp_path, CITYSCAPES)
+    for frame in found:
+        writer.add(frame, results.read(frame))
+    writer.close()
+    back = open_cityscapes_vps(tmp_path / "pred.json", tmp_path)
+    assert id_at(back, 0, 1) == [6, 3, 8, 5, 2, 7]
+
+
+def test_results_that_are_no_whole_clip_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        SourceError, match="video 0002_drive has 29 frames; the results of a clip are one of 30"
+    ):
+        labelled_frames(whole_clip(29), named_images(tmp_path))
+    with pytest.raises(SourceError, match=r"im\.json: images must be a list"):
+        labelled_frames(whole_clip(), write_text(tmp_path / "im.json", {}))

@@ -328,3 +328,20 @@ def test_a_description_is_not_written_where_a_folder_is(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"m\.json: cannot be written"):
         write_json(tmp_path / "file" / "m.json", {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_folders_whose_names_begin_alike_are_videos_of_their_own(tmp_path: Path) -> None:
+    names = ("b/frame_2.png", "a/frame_2.png", "a/frame_10.png", "b/frame_1.png")
+    entries = [annotation(name, (1, ROAD), file_name=name) for name in names]
+    found = open_coco(write_description(tmp_path / "gt.json", entries, CATEGORIES), tmp_path)
+    assert [(frame.video, frame.file_name) for frame in found.frames] == [
+        ("b/frame", "b/frame_1.png"),
+        ("b/frame", "b/frame_2.png"),
+        ("a/frame", "a/frame_2.png"),
+        ("a/frame", "a/frame_10.png"),
+    ]
+
+
+def test_an_image_id_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="image_id must lie inside its folder"):
+        opened(tmp_path, {"image_id": "../out", "segments_info": []})

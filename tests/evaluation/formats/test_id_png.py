@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from configs.errors import OutputError, SourceError
-from evaluation.formats.id_png import is_whole, read_ids, read_png, write_ids, write_png
+from evaluation.formats.id_png import is_whole, read_ids, read_png, size_of, write_ids, write_png
 
 IDS = np.array([[0, 1, 255], [256, 65536, 16777215]], np.int32)
 
@@ -131,3 +131,21 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capfd: pytest.C
         with pytest.raises(OutputError, match=r"a\.png: cannot be written"):
             write_ids(place, IDS)
     assert capfd.readouterr() == ("", "")
+
+
+def test_more_pixels_than_are_decoded_are_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(png(40_000, 40_000, chunk(b"IDAT", zlib.compress(bytes(201_000_000)))))
+    with pytest.raises(SourceError, match=r"a\.png: is too large"):
+        read_ids(tmp_path / "a.png")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_size_is_read_from_the_header(tmp_path: Path) -> None:
+    write_ids(tmp_path / "a.png", np.ones((3, 5), np.int32))
+    assert size_of(tmp_path / "a.png") == (3, 5)
+    for content in (b"", b"no picture, but long enough for a header"):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(SourceError, match=r"a\.png: is not a whole PNG"):
+            size_of(tmp_path / "a.png")

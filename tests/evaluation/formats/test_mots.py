@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from configs.categories import CITYSCAPES
+from configs.categories import CITYSCAPES, Category
 from configs.errors import SourceError
 from evaluation.formats import rle
 from evaluation.formats.labelled import LabelledSet
@@ -233,3 +234,17 @@ def test_long_runs_take_several_characters() -> None:
     mask[:, 100:350] = True
     assert len(rle.encode(mask)) > 3  # three runs
     np.testing.assert_array_equal(rle.decode(rle.encode(mask), 300, 400), mask)
+
+
+def test_two_categories_that_are_one_class_are_numbered_together(tmp_path: Path) -> None:
+    categories = (Category(7, "person", True, (0, 0, 0)), Category(8, "pedestrian", True, (0, 0, 0)))
+    both = DrawnSet(categories, {"0002": [labels("56", segment(5, 7), segment(6, 8))]})
+    assert len(all_regions(pictures(both, tmp_path))["0002"][0]) == 2
+
+
+def test_a_sequence_may_lie_in_a_folder(tmp_path: Path) -> None:
+    frame = replace(TRUTH.frames[0], video="day/0002")
+    writer = MotsTextWriter(tmp_path, CATEGORIES)
+    writer.add(frame, TRUTH.read(TRUTH.frames[0]))
+    writer.close()
+    assert (tmp_path / "day" / "0002.txt").is_file()
