@@ -12,7 +12,7 @@ import typer
 
 from commands.arguments import Config, Debug, Overrides, parse_windows
 from commands.console import guarded, print_tables, progress_bar
-from configs.errors import OutputError, UsageError
+from configs.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
@@ -112,7 +112,7 @@ def eval_run_command(
 
         settings = resolve(load_settings(config, [*(set_ or []), *given]))
         lengths = parse_windows(windows)
-        check_output(out, inputs=())
+        check_output(out, inputs=(data / "panoptic.json", data / "val" / "panoptic.json"))
         limit_threads(settings.run.threads)
         with _folder(output) as folder, progress_bar() as bar:
 
@@ -171,8 +171,8 @@ def convert_command(
         from evaluation.formats.cityscapes_vps import labelled_frames
         from evaluation.formats.opening import open_truth, open_writer
 
-        if from_dir.resolve().is_relative_to(output.resolve()):
-            raise UsageError(f"{output}: holds what is to be converted; name another --output")
+        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+            raise OutputError(f"{output}: exists already and is not an empty folder; name another --output")
         labels = open_truth(from_, from_json, from_dir)
         frames = labels.frames if names is None else labelled_frames(labels, names)
         writer = open_writer(to, output, labels.categories)
@@ -194,10 +194,14 @@ def check_output(out: Path | None, inputs: Sequence[Path | None]) -> None:
         return
     if not out.name or out.is_dir():
         raise OutputError(f"{out}: is a folder; name a file in it")
+    if out.is_symlink() or (out.exists() and not out.is_file()):
+        raise OutputError(f"{out}: is no ordinary file, and would be replaced by one; name another")
     if out.resolve() in [path.resolve() for path in inputs if path is not None]:
         raise OutputError(f"{out}: is compared itself; name another file for the figures")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); check the place") from None
 

@@ -11,11 +11,12 @@ from evaluation.formats.labelled import LabelledFrame, LabelledSet
 Pair = tuple[LabelledFrame, LabelledFrame]
 """Of the truth and of the prediction."""
 
-_NAMES: tuple[Callable[[LabelledFrame], str], ...] = (
+_Name = Callable[[LabelledFrame], str]
+_FILE_NAMES: tuple[_Name, ...] = (lambda frame: frame.file_name, lambda frame: frame.stem)
+_NAMES: tuple[_Name, ...] = (
     lambda frame: frame.image_id,
     lambda frame: f"{frame.video}/{frame.id_in_video}",
-    lambda frame: frame.file_name,
-    lambda frame: frame.stem,
+    *_FILE_NAMES,
 )
 """What frames may have in common: the image id, or failing that the file name of the map."""
 _MOST_SHOWN = 5
@@ -46,21 +47,20 @@ def pair_frames(truth: LabelledSet, prediction: LabelledSet) -> list[Pair]:
 
 
 def _check_agreement(source: Path, pairs: list[Pair]) -> None:
-    """SourceError if the file names are the same as well, but pair other frames."""
-    stems = [frame.stem for _, frame in pairs]
-    if len(set(stems)) < len(stems):  # names that count anew in each video
-        return
-    for expected, found in pairs:
-        if found.stem != expected.stem and expected.stem in stems:
-            raise SourceError(
-                f"{source}: image {found.image_id} is {found.file_name}, but {expected.file_name} in the "
-                "truth; write the truth's image_id to each file_name"
-            )
+    """SourceError if the file names, or the stems, are the same as well, but pair other frames."""
+    for name in _FILE_NAMES:
+        by_name = _by_name([found for _, found in pairs], name)
+        if by_name is None:  # names that count anew in each video
+            continue
+        for expected, found in pairs:
+            if name(found) != name(expected) and name(expected) in by_name:
+                raise SourceError(
+                    f"{source}: image {found.image_id} is {found.file_name}, but {expected.file_name} in the "
+                    "truth; write the truth's image_id to each file_name"
+                )
 
 
-def _by_name(
-    frames: Sequence[LabelledFrame], name: Callable[[LabelledFrame], str]
-) -> dict[str, LabelledFrame] | None:
+def _by_name(frames: Sequence[LabelledFrame], name: _Name) -> dict[str, LabelledFrame] | None:
     """None if the name does not tell the frames apart."""
     named = {name(frame): frame for frame in frames}
     return named if len(named) == len(frames) else None

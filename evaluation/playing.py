@@ -116,7 +116,7 @@ def _check_label_sizes(video: LabelledVideo) -> None:
 
 
 def write_video(pictures: Sequence[Path], positions: Sequence[int], path: Path, codec: Codec) -> None:
-    """The pictures at those positions, at least one, each at its own time; the same bytes every time."""
+    """The pictures at those positions, at least one, each at its own time; the same packets every time."""
     encoder, pixel_format, options = _OPTIONS[codec]
     first = pictures[positions[0]]
     size = read_picture(str(first)).shape

@@ -36,7 +36,7 @@ from stages.source import Source
 from stages.whole_model import WholeModel
 
 METRICS = ("pq", "vpq", "stq")
-_ALIKE = 0.8
+_ALIKE = 0.9
 
 Play = Callable[[Sequence[Source], Path], None]
 """Runs all sources through the pipeline into <folder>/<source name>; raises if one is not complete."""

@@ -68,9 +68,11 @@ def open_pictures(root: Path) -> tuple[LabelledSet, list[ListedPicture]]:
     description = root / "panoptic.json"
     document = read_json(description)
     labels = coco_set(description, document, root / "panoptic", None)
-    by_image = {frame.image_id: frame for frame in labels.frames}
     try:
-        pictures = [_listed(entry, root, by_image) for entry in fields.items(document, "images")]
+        entries = [_checked_entry(entry) for entry in fields.items(document, "images")]
+        anew = len({entry.image_id for entry in entries}) < len(entries)
+        by_image = {_name_of(frame, anew): frame for frame in labels.frames}
+        pictures = [_with_label(entry, root, by_image, anew) for entry in entries]
     except ValueError as error:
         raise SourceError(f"{description}: images: {error}") from None
     for image_id in by_image:
@@ -85,16 +87,44 @@ def open_pictures(root: Path) -> tuple[LabelledSet, list[ListedPicture]]:
     return labels, pictures
 
 
-def _listed(entry: object, root: Path, by_image: dict[str, LabelledFrame]) -> ListedPicture:
-    """An entry of `images`; its label is taken out of `by_image`."""
+def _name_of(frame: LabelledFrame, anew: bool) -> str:
+    """What names a labelled frame among the images."""
+    return f"{frame.video}/{frame.id_in_video}" if anew else frame.image_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    image_id: str
+    file_name: str
+    video: str | None
+
+
+def _checked_entry(entry: object) -> _Entry:
     image = fields.mapping(entry, "an image")
     image_id, name = fields.name(image, "id"), fields.place(image, "file_name")
     if image_id is None or name is None:
         raise ValueError("each needs id and file_name")
-    video = fields.place(image, "video_id")
-    label = by_image.pop(image_id, None) or by_image.pop(f"{video}/{image_id}", None)
+    return _Entry(image_id=image_id, file_name=name, video=fields.place(image, "video_id"))
+
+
+def _with_label(entry: _Entry, root: Path, by_image: dict[str, LabelledFrame], anew: bool) -> ListedPicture:
+    """The picture of an entry, with its label, which is taken out of `by_image`.
+
+    `anew`: the ids count anew in each video, so only video and id together name an image.
+    """
+    if anew and entry.video is None:
+        raise ValueError(f"{entry.file_name} needs a video_id, as ids are given twice")
+    label = by_image.pop(f"{entry.video}/{entry.image_id}" if anew else entry.image_id, None)
+    if label is not None and entry.video not in (None, label.video):
+        raise ValueError(
+            f"{entry.file_name} has video_id {entry.video!r}, but its annotation is of {label.video!r}; "
+            "write the same video_id to both"
+        )
     return ListedPicture(
-        path=root / "images" / name, file_name=name, video=label.video if label else video, label=label
+        path=root / "images" / entry.file_name,
+        file_name=entry.file_name,
+        video=label.video if label else entry.video,
+        label=label,
     )
 
 

@@ -82,6 +82,11 @@ class Writer(ABC):
         """All frames were added."""
 
 
+def video_folder(frame: LabelledFrame) -> str:
+    """The name of a frame's video as one folder, as the formats have it that know no folders of folders."""
+    return frame.video.replace("/", "-")
+
+
 class MapPaths:
     """Where a writer puts its maps: `folder`/<video>/<frame>.png."""
 
@@ -91,7 +96,7 @@ class MapPaths:
 
     def of(self, frame: LabelledFrame) -> Path:
         """The place of the next frame; SourceError if another one has it."""
-        place = self._folder / frame.video / f"{frame.stem}.png"
+        place = self._folder / video_folder(frame) / f"{frame.stem}.png"
         other = self._taken.setdefault(place, frame.path)
         if other != frame.path:
             raise SourceError(

@@ -28,6 +28,7 @@ from evaluation.formats.labelled import (
     Writer,
     maps_in,
     thing_categories,
+    video_folder,
 )
 from evaluation.segments import LabelledSegment
 from stages.results import replacing
@@ -127,15 +128,20 @@ class MotsTextWriter(Writer):
         self._values = _Values(categories)
         self._lines: dict[str, list[str]] = {}
         self._num_frames: dict[str, int] = {}
+        self._videos: dict[str, str] = {}
+        """By sequence."""
 
     def add(self, frame: LabelledFrame, labels: Labels) -> None:
         """Keeps the lines of the frame; `close` writes them."""
         values = self._values.of(frame, labels)
-        position = self._num_frames.get(frame.video, 0)
-        self._num_frames[frame.video] = position + 1
+        sequence = video_folder(frame)
+        if self._videos.setdefault(sequence, frame.video) != frame.video:
+            raise SourceError(f"{frame.path}: two videos would be sequence {sequence}; rename one")
+        position = self._num_frames.get(sequence, 0)
+        self._num_frames[sequence] = position + 1
         number = int(frame.stem) if frame.stem.isdecimal() else position
         height, width = values.shape
-        lines = self._lines.setdefault(frame.video, [])
+        lines = self._lines.setdefault(sequence, [])
         for value in np.unique(values[values > 0]).tolist():
             counts = rle.encode(values == value)
             class_id = IGNORED_CLASS if value == _IGNORED else value // _INSTANCES
@@ -146,7 +152,7 @@ class MotsTextWriter(Writer):
         for sequence, lines in self._lines.items():
             path = self._folder / f"{sequence}.txt"
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as temporary:
                     temporary.write_text("".join(lines), encoding="ascii")
             except OSError as error:
@@ -160,7 +166,9 @@ class _Values:
         names = {"car": CAR, "pedestrian": PEDESTRIAN, "person": PEDESTRIAN}
         self._classes = {category.id: names.get(category.name, BACKGROUND) for category in categories}
         self._numbers = InstanceNumbers(
-            thing_categories(categories), largest=_INSTANCES - 1, group_of=self._classes
+            thing_categories([c for c in categories if self._classes[c.id] != BACKGROUND]),
+            largest=_INSTANCES - 1,
+            group_of=self._classes,
         )
 
     def of(self, frame: LabelledFrame, labels: Labels) -> np.ndarray:

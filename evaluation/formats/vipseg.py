@@ -33,6 +33,7 @@ from evaluation.formats.labelled import (
     Writer,
     maps_in,
     thing_categories,
+    video_folder,
 )
 from evaluation.segments import LabelledSegment
 
@@ -91,8 +92,10 @@ class VipsegWriter(Writer):
         ids, segments = labels
         name = f"{frame.stem}.png"
         write_ids(self._paths.of(frame), ids)
-        self._videos.setdefault(frame.video, []).append(coco.image_entry(frame.id_in_video, name, ids))
-        self._annotations.setdefault(frame.video, []).append(
+        self._videos.setdefault(video_folder(frame), []).append(
+            coco.image_entry(frame.id_in_video, name, ids)
+        )
+        self._annotations.setdefault(video_folder(frame), []).append(
             {
                 "image_id": coco.json_id(frame.id_in_video),
                 "file_name": name,

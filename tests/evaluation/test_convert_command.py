@@ -57,7 +57,12 @@ def test_what_is_converted_is_not_overwritten(tmp_path: Path) -> None:
     write(TRUTH, CocoWriter(tmp_path / "run", CITYSCAPES))
     coco = ("--from-json", tmp_path / "run" / "panoptic.json", "--from-dir", tmp_path / "run" / "panoptic")
     before = (tmp_path / "run" / "panoptic.json").read_bytes()
-    for output in (tmp_path / "run", tmp_path / "run" / "panoptic", tmp_path):
+    for output in (
+        tmp_path / "run",
+        tmp_path / "run" / "panoptic",
+        tmp_path,
+        tmp_path / "run" / "panoptic.json",
+    ):
         assert_one_line(call("convert", *coco, "--to", "coco", "--output", output), "name another --output")
     assert (tmp_path / "run" / "panoptic.json").read_bytes() == before
 
@@ -83,9 +88,9 @@ def test_every_format_is_written(tmp_path: Path, to: str, file: str) -> None:
     assert (tmp_path / "out" / file).stat().st_size > 0
 
 
-def converted(places: Places, *more: object) -> Result:
+def converted(places: Places, *more: object, out: str = "out") -> Result:
     path = write_description(places.root / "gt.json", places.entries["gt"], CITYSCAPES)
-    given = ("--from-json", path, "--from-dir", places.maps["gt"], "--output", places.root / "out")
+    given = ("--from-json", path, "--from-dir", places.maps["gt"], "--output", places.root / out)
     return call("convert", *given, *more)
 
 
@@ -94,16 +99,17 @@ def test_labels_that_disagree_with_their_list_are_not_converted(places: Places, 
     places.entries["gt"][1]["segments_info"].append({"id": 77, "category_id": CAR})
     assert_one_line(converted(places, "--to", to), "2.png", "segment 77 is listed but has no pixel")
     places.entries["gt"][1]["segments_info"] = []
-    assert_one_line(converted(places, "--to", to), "2.png", "id 5 of the map is not in the list")
+    assert_one_line(converted(places, "--to", to, out="other"), "2.png", "id 5 of the map is not in the list")
 
 
 def test_mistakes_of_a_conversion_are_one_line(places: Places) -> None:
     assert_one_line(converted(places, "--to", "voc"), "unknown format 'voc'", "vipseg-masks", "mots-txt")
     assert_one_line(converted(places, "--to", "coco", "--from", "mots-txt"), "unknown format 'mots-txt'")
     assert_one_line(converted(places, "--to", "cityscapes-vps"), "1: is no image id of Cityscapes-VPS")
-    (places.root / "out").touch()
+    (places.root / "file").touch()
     for to in ("coco", "kitti-step", "mots-txt"):
-        assert_one_line(converted(places, "--to", to), "cannot be written")
+        assert_one_line(converted(places, "--to", to, out="file"), "is not an empty folder")
+        assert_one_line(converted(places, "--to", to, out="file/out"), "cannot be written")
 
 
 def test_a_name_that_leads_out_of_the_folder_is_not_converted(places: Places) -> None:

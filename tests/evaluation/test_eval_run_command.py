@@ -50,5 +50,9 @@ def test_mistakes_are_one_line(tmp_path: Path, model: list[object]) -> None:
     data = write_video_set(tmp_path / "set", {"a": 2})
     assert_one_line(call("eval-run", "--data", data, *model, "--codec", "vp9"), "vp9", "ffv1 or h264")
     assert_one_line(call("eval-run", "--data", data, *model, "--windows", "0"), "'0'", "1,2,3,4")
+    for out in (data / "panoptic.json", data, tmp_path / "link"):
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(tmp_path / "weights.safetensors")
+        assert_one_line(call("eval-run", "--data", data, *model, "--out", out), str(out))
     (data / "images" / "a_1.png").write_bytes(b"no picture")
     assert_one_line(call("eval-run", "--data", data, *model), "a_1.png")

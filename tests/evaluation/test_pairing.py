@@ -117,3 +117,12 @@ def test_the_name_that_most_frames_share_tells_which_are_missing() -> None:
         SourceError, match=r"lacks 1 frame \(03\.png\) of the truth and has 1 frame \(04\.png\)"
     ):
         pairs(numbered(1, 2, 3), prediction)
+
+
+def test_files_in_folders_of_the_same_names_that_are_swapped_are_refused() -> None:
+    names = ["a/0.png", "a/1.png", "b/0.png", "b/1.png"]
+    truth = [(name[0], str(number), name) for number, name in enumerate(names)]
+    swapped = [(name[0], str(number), name) for number, name in zip((1, 0, 2, 3), names, strict=True)]
+    assert len(pairs(truth, truth)) == 4
+    with pytest.raises(SourceError, match=r"image 0 is a/1\.png, but a/0\.png in the truth"):
+        pairs(truth, swapped)

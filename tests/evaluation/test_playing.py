@@ -127,6 +127,50 @@ def test_pictures_without_labels_belong_to_the_video_whose_names_begin_alike(
     assert [(video.name, len(video.pictures)) for video in videos] == [("video a", 4), ("video b", 4)]
 
 
+def rewrite(root: Path, images: list[dict[str, object]], annotations: list[dict[str, object]]) -> None:
+    """Changes the entries of a set of one video, in their order."""
+    description = json.loads((root / "panoptic.json").read_text())
+    for part, changes in (("images", images), ("annotations", annotations)):
+        for entry, change in zip(description[part], changes, strict=True):
+            entry.update(change)
+    (root / "panoptic.json").write_text(json.dumps(description))
+
+
+def test_ids_that_count_anew_are_told_apart_by_the_video(tmp_path: Path) -> None:
+    root = write_video_set(tmp_path, {"a": 2, "b": 2}, labelled_every=2)
+    ids: list[dict[str, object]] = [{"id": i, "video_id": v} for v in "ab" for i in (0, 1)]
+    rewrite(root, ids, [{"image_id": 0, "video_id": "a"}, {"image_id": 0, "video_id": "b"}])
+    description = json.loads((root / "panoptic.json").read_text())
+    del description["annotations"][0]  # now no id is labelled twice
+    description["images"] = description["images"][1:]
+    (root / "panoptic.json").write_text(json.dumps(description))
+    with pytest.raises(SourceError, match=r"a_1\.png belongs to no labelled video"):
+        open_video_set(root)
+    description["images"] = description["images"][1:]
+    (root / "panoptic.json").write_text(json.dumps(description))
+    _, (video,) = open_video_set(root)
+    assert (video.name, [path.name for path in video.pictures]) == ("b", ["b_0.png", "b_1.png"])
+
+
+def test_a_video_id_that_only_the_image_has_must_not_disagree(tmp_path: Path) -> None:
+    root = write_video_set(tmp_path, {"a": 2})
+    rewrite(root, [{"video_id": "drive"}] * 2, [{}, {}])
+    with pytest.raises(SourceError, match=r"a_0\.png has video_id 'drive', but its annotation is of 'a'"):
+        open_video_set(root)
+
+
+def test_an_image_listed_twice_is_refused(tmp_path: Path) -> None:
+    root = write_video_set(tmp_path, {"a": 2}, labelled_every=2)
+    rewrite(root, [{}, {"file_name": "a_0.png"}], [{}])
+    with pytest.raises(SourceError, match=r"a_0\.png is listed 2 times"):
+        open_video_set(root)
+
+
+def test_frames_are_played_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    _, (video,) = open_video_set(write_video_set(tmp_path, {"a": 12}))
+    assert [path.stem for path in video.pictures] == [f"a_{number}" for number in range(12)]
+
+
 def test_pictures_of_no_labelled_video_are_refused(tmp_path: Path) -> None:
     root = write_video_set(tmp_path, {"a": 2, "b": 2})
     description = json.loads((root / "panoptic.json").read_text())

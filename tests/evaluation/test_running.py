@@ -26,7 +26,7 @@ from pipeline.host import limit_threads
 from pipeline.resolve import resolve
 from stages.source import Source
 from tests.evaluation.drawing import drawing
-from tests.evaluation.formats.sets import annotation, write_description, write_text
+from tests.evaluation.formats.sets import Json, annotation, write_description, write_text
 from tests.evaluation.video_sets import write_video_set
 from tests.pipeline.random_network import OBJECTS, write_random_weights
 
@@ -88,7 +88,9 @@ def drawn_set(root: Path) -> Path:
             write_ids(root / "panoptic" / name, drawing(rows, rows))
             images.append({"id": number, "file_name": name})
             annotations.append(annotation(number, (1, 0), (5, 13), file_name=name))
-    document = {"images": images, "annotations": annotations, "categories": category_entries(CITYSCAPES)}
+    categories = category_entries(CITYSCAPES)
+    categories[8]["name"] = "vegitation"  # as Cityscapes-VPS spells it
+    document = {"images": images, "annotations": annotations, "categories": categories}
     write_text(root / "panoptic.json", document)
     return root
 
@@ -125,13 +127,15 @@ def test_categories_that_mean_something_else_are_refused_before_anything_is_play
     root = drawn_set(tmp_path / "set")
     settings = resolve(load_settings("tiny", ["run.device=cpu"]))
     description = json.loads((root / "panoptic.json").read_text())
-    for change, message in (
-        ({"name": "stop sign"}, "category 13 is 'stop sign'"),
-        ({"isthing": 0}, r"'car' \(stuff\), but the model's is 'car' \(thing\)"),
-        ({"id": 77}, "category 13 is nothing"),
-    ):
+    changes: tuple[tuple[int, Json, str], ...] = (
+        (13, {"name": "cat"}, "category 13 is 'cat'"),
+        (6, {"name": "traffic sign"}, "category 6 is 'traffic sign'"),
+        (13, {"isthing": 0}, r"'car' \(stuff\), but the model's is 'car' \(thing\)"),
+        (13, {"id": 77}, "category 13 is nothing"),
+    )
+    for place, change, message in changes:
         changed = copy.deepcopy(description)
-        changed["categories"][13].update(change)
+        changed["categories"][place].update(change)
         changed["annotations"] = [annotation(0, (1, 0), file_name="v_0.png")]
         write_text(root / "panoptic.json", changed)
         with pytest.raises(SourceError, match=message):

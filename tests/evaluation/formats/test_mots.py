@@ -242,9 +242,30 @@ def test_two_categories_that_are_one_class_are_numbered_together(tmp_path: Path)
     assert len(all_regions(pictures(both, tmp_path))["0002"][0]) == 2
 
 
-def test_a_sequence_may_lie_in_a_folder(tmp_path: Path) -> None:
+def test_a_video_in_a_folder_is_a_sequence_that_can_be_read(tmp_path: Path) -> None:
     frame = replace(TRUTH.frames[0], video="day/0002")
+    for name, writer in (
+        ("texts", MotsTextWriter(tmp_path / "texts", CATEGORIES)),
+        ("pictures", MotsPictureWriter(tmp_path / "pictures", CATEGORIES)),
+    ):
+        writer.add(frame, TRUTH.read(TRUTH.frames[0]))
+        writer.close()
+        assert [found.video for found in open_mots(tmp_path / name).frames] == ["day-0002"]
+
+
+def test_two_videos_are_not_one_sequence(tmp_path: Path) -> None:
     writer = MotsTextWriter(tmp_path, CATEGORIES)
-    writer.add(frame, TRUTH.read(TRUTH.frames[0]))
-    writer.close()
-    assert (tmp_path / "day" / "0002.txt").is_file()
+    writer.add(replace(TRUTH.frames[0], video="day/0002"), TRUTH.read(TRUTH.frames[0]))
+    with pytest.raises(SourceError, match="two videos would be sequence day-0002"):
+        writer.add(replace(TRUTH.frames[0], video="day-0002"), TRUTH.read(TRUTH.frames[0]))
+
+
+def test_only_what_is_written_takes_a_number(tmp_path: Path) -> None:
+    bus = Category(9, "bus", True, (0, 0, 0))
+    crowded = [segment(number, 9) for number in range(1, 1200)]
+    ids = np.arange(1, 1200, dtype=np.int32).reshape(1, -1)
+    writer = MotsPictureWriter(tmp_path, [bus])
+    writer.add(replace(TRUTH.frames[0]), (ids, crowded))
+    values = cv2.imread(str(next(tmp_path.glob("*/*.png"))), cv2.IMREAD_UNCHANGED)
+    assert values is not None
+    assert not values.any()
