@@ -117,10 +117,7 @@ def eval_run_command(
         with _folder(output) as folder, progress_bar() as bar:
 
             def play(sources: Sequence[Source], results: Path) -> None:
-                reports = run(
-                    sources, settings, results, overwrite=True, on_progress=_counted_on(bar, len(sources))
-                )
-                _check_complete(reports)
+                _check_complete(run(sources, settings, results, on_progress=_counted_on(bar, len(sources))))
 
             task = bar.add_task("model alone", total=None, rate="", visible=False)
             quality = evaluate_running(
@@ -171,8 +168,7 @@ def convert_command(
         from evaluation.formats.cityscapes_vps import labelled_frames
         from evaluation.formats.opening import open_truth, open_writer
 
-        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-            raise OutputError(f"{output}: exists already and is not an empty folder; name another --output")
+        _check_empty(output)
         labels = open_truth(from_, from_json, from_dir)
         frames = labels.frames if names is None else labelled_frames(labels, names)
         writer = open_writer(to, output, labels.categories)
@@ -206,10 +202,17 @@ def check_output(out: Path | None, inputs: Sequence[Path | None]) -> None:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); check the place") from None
 
 
+def _check_empty(output: Path) -> None:
+    """OutputError unless the folder is new or empty: nothing that was written is lost."""
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise OutputError(f"{output}: exists already and is not an empty folder; name another --output")
+
+
 @contextmanager
 def _folder(given: Path | None) -> Iterator[Path]:
-    """That folder, or one that is removed in the end."""
+    """That folder, which must be empty, or one that is removed in the end."""
     if given is not None:
+        _check_empty(given)
         yield given
         return
     with tempfile.TemporaryDirectory(prefix="panoptrail-") as name:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-Column = tuple[str, list[str]]
-"""Heading and cells."""
 _MOST_COLUMNS = 7
 """What fits 80 characters beside the names of the classes."""
 _IDENTITY_FIGURES = {"hota": ("HOTA", "DetA", "AssA", "LocA"), "idf1": ("IDF1", "IDP", "IDR")}
@@ -150,8 +148,9 @@ def _group_cells(result: PanopticResult) -> list[str]:
 def _class_tables(evaluation: Evaluation) -> Iterator[Table]:
     """A row per class that occurs: PQ with its counts; VPQ by window, IoU, HOTA and IDF1."""
     occurring = [n for n in range(len(evaluation.categories)) if _occurs(evaluation, n)]
-    others = _other_columns(evaluation)
-    parts = [dict(part) for part in _batched(others.items(), _MOST_COLUMNS)]
+    others = list(_other_columns(evaluation).items())
+    starts = range(0, len(others), _MOST_COLUMNS)
+    parts = [dict(others[start : start + _MOST_COLUMNS]) for start in starts]
     for title, columns in (("PQ", _pq_columns(evaluation)), *(("class by class", part) for part in parts)):
         if columns:
             table = plain_table(title, "", *columns)
@@ -159,13 +158,6 @@ def _class_tables(evaluation: Evaluation) -> Iterator[Table]:
                 cells = (column[place] for column in columns.values())
                 table.add_row(evaluation.categories[place].name, *cells)
             yield table
-
-
-def _batched(items: Iterable[Column], size: int) -> Iterator[list[Column]]:
-    """Lists of so many; itertools has this from Python 3.12 on."""
-    left = list(items)
-    for start in range(0, len(left), size):
-        yield left[start : start + size]
 
 
 def _pq_columns(evaluation: Evaluation) -> dict[str, list[str]]:

@@ -74,10 +74,11 @@ def checked_json(path: Path, document: object) -> Json:
     return document
 
 
-def load_json(path: Path) -> Any:  # noqa: ANN401  (the caller looks what it is)
+def load_json(path: Path) -> object:
     """Whatever the file holds; SourceError if it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        document: object = json.loads(path.read_text(encoding="utf-8-sig"))
+        return document
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (ValueError, RecursionError) as error:

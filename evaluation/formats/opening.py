@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,16 @@ def windows_of(name: str) -> tuple[int, ...]:
 
 def open_truth(name: str, description: Path | None, folder: Path) -> LabelledSet:
     """The labels in a folder, described by a JSON file where the format has one."""
-    return _opened(name, description, folder, None, is_truth=True)
+    with _naming(folder):
+        return _open(name, description, folder, None, is_truth=True)
 
 
 def open_prediction(
     name: str, description: Path | None, folder: Path, categories: Sequence[Category]
 ) -> LabelledSet:
     """As `open_truth`; its categories are those of the truth."""
-    return _opened(name, description, folder, categories, is_truth=False)
+    with _naming(folder):
+        return _open(name, description, folder, categories, is_truth=False)
 
 
 def open_writer(name: str, folder: Path, categories: Sequence[Category]) -> Writer:
@@ -60,17 +63,12 @@ def check_format(name: str, known: Sequence[str]) -> None:
         raise UsageError(f"unknown format {name!r}; use {', '.join(known)}")
 
 
-def _opened(
-    name: str,
-    description: Path | None,
-    folder: Path,
-    categories: Sequence[Category] | None,
-    *,
-    is_truth: bool,
-) -> LabelledSet:
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Turns a failure to look into a folder into an error that names it."""
     try:
-        return _open(name, description, folder, categories, is_truth=is_truth)
-    except OSError as error:  # of looking what a folder holds
+        yield
+    except OSError as error:
         raise SourceError(f"{folder}: cannot be read ({error.strerror}); check the path") from None
 
 

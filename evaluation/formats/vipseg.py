@@ -48,11 +48,12 @@ def open_vipseg(description: Path, folder: Path, categories: Sequence[Category] 
         return _open_masks(description, {"categories": document}, folder, categories)
     if (folder / "pan_pred").is_dir():
         folder = folder / "pan_pred"
+    described = coco.checked_json(description, document)
     frames = [
         coco.frame_of(annotation, folder, where, is_truth=categories is None, video=video)
-        for video, where, annotation in _annotations(description, coco.checked_json(description, document))
+        for video, where, annotation in _annotations(description, described)
     ]
-    return coco.described_set(description, document, frames, categories)
+    return coco.described_set(description, described, frames, categories)
 
 
 class VipsegMasks(LabelledSet):

@@ -41,6 +41,7 @@ def test_what_was_played_and_what_came_out_can_be_kept(tmp_path: Path, model: li
     assert (kept / "played" / "0000.mkv").is_file()
     assert len(list((kept / "results" / "a-pipeline" / "panoptic").glob("*.png"))) == 3
     assert len(list((kept / "results" / "a-stride-2" / "panoptic").glob("*.png"))) == 2
+    assert_one_line(call("eval-run", "--data", data, *model, "--output", kept), "is not an empty folder")
 
 
 def test_mistakes_are_one_line(tmp_path: Path, model: list[object]) -> None:

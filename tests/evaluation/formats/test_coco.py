@@ -11,6 +11,7 @@ from configs.categories import Category
 from configs.errors import OutputError, SourceError
 from evaluation.formats.coco import CocoWriter, open_coco, write_json
 from evaluation.formats.labelled import LabelledSet
+from evaluation.segments import LabelledSegment
 from tests.evaluation.drawing import CAR, CATEGORIES, PERSON, ROAD, SKY, segment
 from tests.evaluation.formats.sets import (
     DrawnSet,
@@ -313,9 +314,9 @@ def test_category_ids_may_be_any_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_a_map_and_a_list_that_disagree_are_not_converted(
-    tmp_path: Path, segments: list[object], message: str
+    segments: list[LabelledSegment], message: str
 ) -> None:
-    drawn = DrawnSet(CATEGORIES, {"a": [labels("1177", *segments)]})  # type: ignore[arg-type]
+    drawn = DrawnSet(CATEGORIES, {"a": [labels("1177", *segments)]})
     with pytest.raises(SourceError, match=rf"a/000000\.png: .*{message}"):
         drawn.read_checked(drawn.frames[0])
 
