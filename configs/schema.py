@@ -157,6 +157,8 @@ class TrainSettings(Section):
     backbone_rate_factor: Annotated[float, Field(gt=0)] = 0.5
     freeze_norm: bool = False
     """Keep the backbone's batch statistics as they were (VPSNet); needs pretrained ones."""
+    freeze_stem: bool = False
+    """Keep the backbone's layers up to C2 as they were, norms included (VPSNet); steps are shorter."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     warmup_steps: Annotated[int, Field(ge=0)] = 200
     clip_grad_norm: Annotated[float, Field(gt=0)] = 10.0
@@ -171,6 +173,10 @@ class TrainSettings(Section):
     """Of the averaged model, which is the one that is kept."""
     rare_below: Fraction01 = 0.3
     """Pictures with a class that fewer than this fraction of all show are drawn more often."""
+    paste_objects: Annotated[int, Field(ge=0)] = 0
+    """Up to this many objects of other pictures are put into each, rare classes more often."""
+    class_balance: Fraction01 = 0.0
+    """In the semantic loss a pixel counts as its class's share of all pixels, to the power of minus this."""
     loader_processes: Annotated[int, Field(ge=0)] = 2
     checkpoint_every_steps: Positive = 250
     seed: int = 0

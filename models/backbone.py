@@ -30,6 +30,10 @@ class MobileNetV2(nn.Module):
         super().__init__()
         self.features = torchvision.models.mobilenet_v2(weights=None).features[:18]
 
+    def stem(self) -> list[nn.Module]:
+        """The layers up to C2."""
+        return list(self.features[: self._ends[0] + 1])
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> C2..C5."""
         maps = []
@@ -50,6 +54,10 @@ class ResNet50(nn.Module):
         self.conv1, self.bn1, self.relu, self.maxpool = whole.conv1, whole.bn1, whole.relu, whole.maxpool
         self.layer1, self.layer2 = whole.layer1, whole.layer2
         self.layer3, self.layer4 = whole.layer3, whole.layer4
+
+    def stem(self) -> list[nn.Module]:
+        """The layers up to C2."""
+        return [self.conv1, self.bn1, self.layer1]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> C2..C5."""

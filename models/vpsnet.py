@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.backbone import BACKBONE_CHANNELS, BackboneName, build_backbone
+from models.backbone import BACKBONE_CHANNELS, BackboneName, MobileNetV2, ResNet50, build_backbone
 from models.fusion import FusionNeck
 from models.heads import BoxHead, MaskHead, ProposalHead, TrackHead
 from models.pyramid import Pyramid
@@ -68,7 +68,7 @@ class Architecture:
 class VPSNet(nn.Module):
     """All parts of the network, or those asked for; a part not built is absent."""
 
-    backbone: nn.Module
+    backbone: MobileNetV2 | ResNet50
     pyramid: Pyramid
     fusion: FusionNeck
     semantic: SemanticHead

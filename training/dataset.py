@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.flow import DenseInverseSearch
-from training.data.packed import PanopticPicture
+from training.copy_paste import ObjectBank
+from training.data.packed import PanopticPicture, Pictures
 from training.samples import Augmentation, View, make_view, make_view_pair
 from training.sampling import Draw
 
@@ -40,12 +40,6 @@ def _view_to(view: View, device: torch.device) -> View:
     return replace(view, **{field.name: getattr(view, field.name).to(device) for field in fields(view)})
 
 
-class Pictures(Protocol):
-    """Pictures by position."""
-
-    def __getitem__(self, position: int, /) -> PanopticPicture: ...
-
-
 class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
     """Makes the sample of a draw."""
 
@@ -58,8 +52,13 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
         with_previous: bool,
         flow_stride: int,
         before: Sequence[PanopticPicture | None] | None = None,
+        bank: ObjectBank | None = None,
     ) -> None:
-        """`before`, for pictures of videos: the frame before each picture, None where there is none."""
+        """`before`, for pictures of videos: the frame before each picture, None where there is none.
+
+        `bank`: objects to be put into stills.
+        """
+        self._bank = bank
         self._pictures = pictures
         self._before = before
         self._augmentation = augmentation
@@ -70,6 +69,8 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
     def __getitem__(self, draw: Draw) -> tuple[View, View | None, np.ndarray | None]:
         rng = np.random.default_rng(draw.seed)
         picture = self._pictures[draw.picture]
+        if self._bank is not None:
+            picture = self._bank.added_to(picture, rng)
         if not self._with_previous:
             return make_view(picture, self._augmentation, self._thing_ids, rng), None, None
         before = None if self._before is None else self._before[draw.picture]

@@ -90,14 +90,19 @@ def _in_crowd(boxes: Tensor, crowd: Tensor) -> Tensor:
 class Losses:
     """All losses of a batch. Calling it runs the network."""
 
-    def __init__(self, network: VPSNet, weights: LossWeights, regions_per_picture: int) -> None:
+    def __init__(
+        self, network: VPSNet, weights: LossWeights, regions_per_picture: int, class_weights: Tensor
+    ) -> None:
+        """`class_weights` (K,): how much a pixel of each class counts in the semantic loss."""
         self._network = network
         self._weights = weights
         self._regions = regions_per_picture
         things = network.architecture.thing_ids
         label_of = torch.zeros(network.architecture.num_classes, dtype=torch.int64)
         label_of[list(things)] = torch.arange(1, len(things) + 1)
-        self._label_of = label_of.to(next(network.parameters()).device)
+        device = next(network.parameters()).device
+        self._label_of = label_of.to(device)
+        self._class_weights = class_weights.to(device)
 
     def __call__(
         self,
@@ -116,7 +121,8 @@ class Losses:
             reference = self._network.extract(torch.stack([view.image for view in previous]).float())
             levels = self._network.fusion(levels, reference, flow, flow_stride)
         semantic = self._network.semantic(levels)
-        losses = {"semantic": semantic_loss(semantic, torch.stack([view.semantic for view in current]))}
+        truth = torch.stack([view.semantic for view in current])
+        losses = {"semantic": semantic_loss(semantic, truth, self._class_weights)}
         losses |= self._object_losses(levels, reference, semantic, current, previous, size)
         factors = self._weights
         return {name: value * getattr(factors, name) for name, value in losses.items()}
@@ -205,11 +211,25 @@ class Losses:
         return total / len(current)
 
 
-def semantic_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Cross-entropy of s4 logits (B, K, h / 4, w / 4) with the truth (B, h, w), taken at every 4th pixel."""
+def balanced_weights(shares: Tensor, exponent: float) -> Tensor:
+    """Class weights (K,) from the classes' shares of all pixels: a pixel counts share ** -exponent.
+
+    Scaled so that a pixel counts 1 on average; a class without pixels counts 1. Exponent 0: all 1.
+    """
+    present = shares > 0
+    weights = torch.where(present, shares.clamp(min=1e-12) ** -exponent, torch.ones_like(shares))
+    mean = (weights * shares)[present].sum() / shares.sum()
+    return torch.where(present, weights / mean, torch.ones_like(shares)).float()
+
+
+def semantic_loss(logits: Tensor, truth: Tensor, class_weights: Tensor) -> Tensor:
+    """Cross-entropy of s4 logits (B, K, h / 4, w / 4) with the truth (B, h, w), taken at every 4th pixel.
+
+    class_weights (K,): the mean is a weighted one.
+    """
     # the pixel nearest to the centre of each 4x4 cell
     target = truth[:, 2::4, 2::4].long()
-    return functional.cross_entropy(logits, target, ignore_index=VOID_CLASS)
+    return functional.cross_entropy(logits, target, class_weights, ignore_index=VOID_CLASS)
 
 
 def panoptic_target(view: View, pick: Tensor, stuff_ids: Sequence[int]) -> Tensor:

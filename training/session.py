@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import ConcatDataset
 
 from configs.categories import thing_ids
@@ -23,9 +24,11 @@ from configs.schema import Settings
 from models.vpsnet import VPSNet
 from models.weights import fill_from_torchvision, load_weights, save_weights
 from stages.network import ROOT, architecture_of, load_network
+from training.copy_paste import ObjectBank, donors_of
 from training.curve import draw_curve
 from training.data.packed import PackedSet
 from training.dataset import SampleSource
+from training.losses import balanced_weights
 from training.quality import write_quality
 from training.samples import Augmentation
 from training.sampling import repeat_factors
@@ -87,6 +90,7 @@ def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events:
         output,
         flow_stride=settings.flow.stride,
         bf16=settings.model.precision == "bf16",
+        class_weights=_class_weights(data, sets, options.class_balance),
     )
     augmentation = Augmentation(
         crop_px=options.crop_px, base_height_px=options.base_height_px, scale_range=options.scale_range
@@ -97,6 +101,7 @@ def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events:
         thing_ids(settings.category_set),
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
+        bank=_object_bank(settings, sets),
     )
     trainer.run(source, picture_weights(data, sets, options.rare_below), events.on_step)
     save_weights(trainer.averaged, output / WEIGHTS)
@@ -121,6 +126,20 @@ def picture_weights(data: Sequence[TrainingSet], sets: Sequence[PackedSet], rare
     classes_of = [classes for pictures in sets for classes in pictures.classes_of()]
     weights: np.ndarray = repeat_factors(classes_of, rare_below) * times
     return weights
+
+
+def _class_weights(data: Sequence[TrainingSet], sets: Sequence[PackedSet], exponent: float) -> Tensor:
+    per_set = [part.times * pictures.class_areas() for part, pictures in zip(data, sets, strict=True)]
+    areas = torch.from_numpy(np.sum(per_set, axis=0))
+    return balanced_weights(areas / areas.sum(), exponent)
+
+
+def _object_bank(settings: Settings, sets: Sequence[PackedSet]) -> ObjectBank | None:
+    if not settings.train.paste_objects:
+        return None
+    donors = donors_of([objects for pictures in sets for objects in pictures.objects_of()])
+    names = [category.name for category in settings.category_set]
+    return ObjectBank(ConcatDataset(sets), donors, names, settings.train.paste_objects)
 
 
 def _judge(settings: Settings, weights: Path, pictures: PackedSet, events: TrainEvents) -> PictureQuality:

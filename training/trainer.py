@@ -7,14 +7,14 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from configs.schema import TrainSettings
@@ -44,8 +44,16 @@ class Trainer:
     """Trains a network in place; `averaged` is the one to keep (exponential moving average)."""
 
     def __init__(
-        self, network: VPSNet, settings: TrainSettings, directory: Path, *, flow_stride: int, bf16: bool
+        self,
+        network: VPSNet,
+        settings: TrainSettings,
+        directory: Path,
+        *,
+        flow_stride: int,
+        bf16: bool,
+        class_weights: Tensor | None = None,
     ) -> None:
+        """`class_weights` (K,): of the semantic loss, all alike if not given."""
         self.network = network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network).eval()
         self.first_step = 0
@@ -54,7 +62,9 @@ class Trainer:
         self._flow_stride = flow_stride
         self._bf16 = bf16
         self._device = next(network.parameters()).device
-        self._losses = Losses(network, _loss_weights(settings), settings.regions_per_picture)
+        if class_weights is None:
+            class_weights = torch.ones(network.architecture.num_classes)
+        self._losses = Losses(network, _loss_weights(settings), settings.regions_per_picture, class_weights)
         self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), lr=settings.learning_rate)
         directory.mkdir(parents=True, exist_ok=True)
         if (directory / CHECKPOINT).exists():
@@ -77,6 +87,8 @@ class Trainer:
         self.network.train()
         if settings.freeze_norm:
             _freeze_norm(self.network)
+        if settings.freeze_stem:
+            _freeze(self.network.backbone.stem())
         batches = _started(loader)
         for step in range(self.first_step, settings.steps):
             began = time.perf_counter()
@@ -177,6 +189,11 @@ def _freeze_norm(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
+
+
+def _freeze(modules: Iterable[nn.Module]) -> None:
+    for module in modules:
+        module.eval().requires_grad_(False)
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Batch]:

@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from training.losses import Regions, panoptic_target, sample_regions, semantic_loss, track_loss
+from training.losses import (
+    Regions,
+    balanced_weights,
+    panoptic_target,
+    sample_regions,
+    semantic_loss,
+    track_loss,
+)
 from training.samples import View
 
 ROAD, SKY, CAR = 0, 1, 2
@@ -38,12 +45,29 @@ def test_semantic_loss_of_a_sure_and_right_answer_is_zero_and_void_does_not_coun
     logits = torch.zeros(1, 3, 4, 4)
     logits[:, SKY, :2] = 50.0
     logits[:, ROAD, 2:] = 50.0
-    assert semantic_loss(logits, view.semantic[None]).item() == pytest.approx(0.0, abs=1e-6)
+    assert semantic_loss(logits, view.semantic[None], torch.ones(3)).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_semantic_loss_of_no_opinion_is_the_log_of_the_number_of_classes() -> None:
-    loss = semantic_loss(torch.zeros(1, 3, 4, 4), _view([], []).semantic[None])
+    loss = semantic_loss(torch.zeros(1, 3, 4, 4), _view([], []).semantic[None], torch.ones(3))
     assert loss.item() == pytest.approx(math.log(3))
+
+
+def test_a_pixel_of_a_rare_class_counts_more_and_one_on_average() -> None:
+    weights = balanced_weights(torch.tensor([0.8, 0.2, 0.0]), exponent=0.5)
+    assert (weights[1] / weights[0]).item() == pytest.approx(2.0)
+    assert (0.8 * weights[0] + 0.2 * weights[1]).item() == pytest.approx(1.0)
+    assert weights[2].item() == 1.0
+
+
+def test_the_semantic_loss_follows_the_class_weights() -> None:
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[:, SKY, :2] = 50.0  # right above, nothing known below
+    even, road_matters = (
+        semantic_loss(logits, _view([], []).semantic[None], weights).item()
+        for weights in (torch.ones(3), torch.tensor([3.0, 1.0, 1.0]))
+    )
+    assert road_matters > even > 0
 
 
 def test_the_panoptic_target_numbers_objects_after_the_stuff() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,18 @@ class Unplugged(Exception):
     """The training dies between two steps."""
 
 
-def _settings() -> Settings:
-    return tiny_settings(FEW_STEPS)
+def _settings(overrides: Sequence[str] = ()) -> Settings:
+    return tiny_settings([*FEW_STEPS, *overrides])
 
 
-def _train(directory: Path, *, network_seed: int = 0, unplug_after: int | None = None) -> Trainer:
-    settings = _settings()
+def _train(
+    directory: Path,
+    *,
+    network_seed: int = 0,
+    unplug_after: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Trainer:
+    settings = _settings(overrides)
     torch.set_num_threads(settings.run.threads)
     network = random_network(settings, network_seed)
     trainer = Trainer(network, settings.train, directory, flow_stride=settings.flow.stride, bf16=False)
@@ -64,6 +71,15 @@ def test_a_training_that_was_stopped_and_resumed_ends_with_the_weights_of_one_th
     _assert_equal(through.averaged, resumed.averaged)
     steps = [json.loads(line)["step"] for line in (tmp_path / "stopped" / CURVE).read_text().splitlines()]
     assert steps == [0, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_frozen_stem_stays_as_it_was_while_the_rest_learns(tmp_path: Path) -> None:
+    trainer = _train(tmp_path, overrides=["train.freeze_stem=true"])
+    before = random_network(_settings(), 0).state_dict()
+    changed = [name for name, value in trainer.network.state_dict().items() if not value.equal(before[name])]
+    layers = {int(name.split(".")[2]) for name in changed if name.startswith("backbone.features.")}
+    assert min(layers) == 4  # layers 0 to 3 lead to C2
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -36,6 +37,12 @@ class PanopticPicture:
     """(H, W) uint8: class index, 255 = void."""
     instance_map: np.ndarray
     """(H, W) int32: 0 = stuff or void, n >= 1 = an object, -1 = things that are not told apart (a crowd)."""
+
+
+class Pictures(Protocol):
+    """Pictures by position."""
+
+    def __getitem__(self, position: int, /) -> PanopticPicture: ...
 
 
 class PackedSet(Dataset[PanopticPicture]):
@@ -80,6 +87,25 @@ class PackedSet(Dataset[PanopticPicture]):
         return [
             frozenset(s.category_id for s in label.segments if not s.is_crowd) for _, label in self._entries
         ]
+
+    def objects_of(self) -> list[list[tuple[int, int, int]]]:
+        """(instance number, class, area in pixels) of each picture's objects; without opening a picture."""
+        return [
+            [
+                (number, segment.category_id, segment.area_px or 0)
+                for number, segment in enumerate(label.segments, 1)
+                if self._categories[segment.category_id].is_thing and not segment.is_crowd
+            ]
+            for _, label in self._entries
+        ]
+
+    def class_areas(self) -> np.ndarray:
+        """Pixels of each class over all pictures, as their description states them; (classes,) float64."""
+        areas = np.zeros(len(self._categories))
+        for _, label in self._entries:
+            for segment in label.segments:
+                areas[segment.category_id] += segment.area_px or 0
+        return areas
 
     def _tables(self, segments: Sequence[LabelledSegment]) -> tuple[np.ndarray, np.ndarray]:
         """Class and instance by position in the list of segments; position 0 is void."""
