@@ -43,6 +43,8 @@ class ListedPicture:
     """Relative to images/."""
     video: str | None
     """That of its annotation, or its own `video_id`; None without either."""
+    is_frame: bool
+    """Its entry has a `video_id`."""
     label: LabelledFrame | None
 
     @property
@@ -124,6 +126,7 @@ def _with_label(entry: _Entry, root: Path, by_image: dict[str, LabelledFrame], a
         path=root / "images" / entry.file_name,
         file_name=entry.file_name,
         video=label.video if label else entry.video,
+        is_frame=entry.video is not None,
         label=label,
     )
 

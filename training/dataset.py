@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from models.flow import DenseInverseSearch
 from training.copy_paste import ObjectBank
-from training.data.packed import PanopticPicture, Pictures
+from training.data.packed import Pictures
 from training.samples import Augmentation, View, make_view, make_view_pair
 from training.sampling import Draw
 
@@ -51,16 +51,16 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
         *,
         with_previous: bool,
         flow_stride: int,
-        before: Sequence[PanopticPicture | None] | None = None,
+        earlier: Sequence[Sequence[int]] | None = None,
         bank: ObjectBank | None = None,
     ) -> None:
-        """`before`, for pictures of videos: the frame before each picture, None where there is none.
+        """`earlier`: for each picture the positions of frames before it in its video, none for a still.
 
-        `bank`: objects to be put into stills.
+        One of them is drawn. `bank`: objects to be put into stills.
         """
         self._bank = bank
         self._pictures = pictures
-        self._before = before
+        self._earlier = earlier
         self._augmentation = augmentation
         self._thing_ids = thing_ids
         self._with_previous = with_previous
@@ -69,11 +69,12 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
     def __getitem__(self, draw: Draw) -> tuple[View, View | None, np.ndarray | None]:
         rng = np.random.default_rng(draw.seed)
         picture = self._pictures[draw.picture]
-        if self._bank is not None:
+        earlier = self._earlier[draw.picture] if self._earlier is not None else []
+        if self._bank is not None and not earlier:
             picture = self._bank.added_to(picture, rng)
         if not self._with_previous:
             return make_view(picture, self._augmentation, self._thing_ids, rng), None, None
-        before = None if self._before is None else self._before[draw.picture]
+        before = self._pictures[int(rng.choice(earlier))] if earlier else None
         current, previous = make_view_pair(picture, before, self._augmentation, self._thing_ids, rng)
         return current, previous, _flow(current, previous, self._flow_stride)
 

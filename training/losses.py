@@ -18,7 +18,8 @@ from models.boxes import encode_boxes
 from models.heads import region_levels
 from models.panoptic import panoptic_logits
 from models.vpsnet import VPSNet
-from training.samples import VOID_CLASS, View
+from training.data.packing import VOID_CLASS
+from training.samples import View
 
 POSITIVE_IOU = 0.5
 POSITIVE_FRACTION = 0.25

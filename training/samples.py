@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.packed import PanopticPicture
+from training.data.packed import CROWD_INSTANCE, PanopticPicture
+from training.data.packing import VOID_CLASS
 from training.photometric import Look
 
-VOID_CLASS = 255
-CROWD_INSTANCE = -1
 _MIN_OBJECT_PX = 12
 
 

@@ -37,6 +37,8 @@ from training.validate import PictureQuality, validate
 
 WEIGHTS = "weights.safetensors"
 VALIDATION = "validation.json"
+FRAMES_BACK = 3
+"""Of a video, the view before a frame is one of so many frames before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events:
         thing_ids(settings.category_set),
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
+        earlier=_earlier(sets),
         bank=_object_bank(settings, sets),
     )
     trainer.run(source, picture_weights(data, sets, options.rare_below), events.on_step)
@@ -132,6 +135,16 @@ def _class_weights(data: Sequence[TrainingSet], sets: Sequence[PackedSet], expon
     per_set = [part.times * pictures.class_areas() for part, pictures in zip(data, sets, strict=True)]
     areas = torch.from_numpy(np.sum(per_set, axis=0))
     return balanced_weights(areas / areas.sum(), exponent)
+
+
+def _earlier(sets: Sequence[PackedSet]) -> list[list[int]]:
+    """For each picture of all sets the positions of the frames before it."""
+    first = np.cumsum([0, *(len(pictures) for pictures in sets)]).tolist()
+    return [
+        [start + position for position in positions]
+        for start, pictures in zip(first, sets, strict=False)
+        for positions in pictures.earlier(FRAMES_BACK)
+    ]
 
 
 def _object_bank(settings: Settings, sets: Sequence[PackedSet]) -> ObjectBank | None:

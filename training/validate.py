@@ -18,8 +18,7 @@ from models.vpsnet import VPSNet
 from stages.messages import Frame, Panoptic
 from stages.whole_model import WholeModel
 from training.data.packed import PanopticPicture, truth_of
-
-VOID_CLASS = 255
+from training.data.packing import VOID_CLASS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,9 +60,8 @@ def random_network(settings: Settings, seed: int = 0) -> VPSNet:
 def clip_source(clips: Sequence[Clip], settings: Settings) -> SampleSource:
     """Each frame of the clips after each of the three before it, as objects may be away for a while."""
     options = settings.train
-    pairs = sample_pairs(clips)
     return SampleSource(
-        [frame for frame, _ in pairs],
+        [frame for clip in clips for frame in clip],
         Augmentation(
             crop_px=options.crop_px,
             base_height_px=options.base_height_px,
@@ -73,25 +72,21 @@ def clip_source(clips: Sequence[Clip], settings: Settings) -> SampleSource:
         thing_ids(settings.category_set),
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
-        before=[before for _, before in pairs],
+        earlier=_earlier(clips),
     )
 
 
-def sample_pairs(clips: Sequence[Clip]) -> list[tuple[PanopticPicture, PanopticPicture | None]]:
-    """(frame, frame before), three times per frame; None where the clip has not begun."""
-    return [
-        (frame, clip[t - gap] if t >= gap else None)
-        for clip in clips
-        for t, frame in enumerate(clip)
-        for gap in (1, 2, 3)
-    ]
+def _earlier(clips: Sequence[Clip]) -> list[list[int]]:
+    """Positions of up to three frames before each one, the nearest first, among the frames of all clips."""
+    positions = [(position, t) for position, t in enumerate(t for clip in clips for t in range(len(clip)))]
+    return [[position - gap for gap in (1, 2, 3) if gap <= t] for position, t in positions]
 
 
 def train_on(clips: Sequence[Clip], network: VPSNet, settings: Settings, directory: Path) -> Trainer:
     """All steps of the settings on the clips."""
     torch.set_num_threads(settings.run.threads)
     trainer = Trainer(network, settings.train, directory, flow_stride=settings.flow.stride, bf16=False)
-    trainer.run(clip_source(clips, settings), np.ones(len(sample_pairs(clips))), lambda step: None)
+    trainer.run(clip_source(clips, settings), np.ones(sum(len(clip) for clip in clips)), lambda step: None)
     return trainer
 
 

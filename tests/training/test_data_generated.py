@@ -9,7 +9,8 @@ import pytest
 
 from training.data.generated import CAR, PERSON, ROAD, SKY, ClipShape, generate_clip
 from training.data.generated_set import write_clips
-from training.data.packed import VOID_CLASS, PackedSet, PanopticPicture, truth_of
+from training.data.packed import PackedSet, PanopticPicture, truth_of
+from training.data.packing import VOID_CLASS
 
 CLIPS = [generate_clip(seed) for seed in range(12)]
 FRAMES = [picture for clip in CLIPS for picture in clip]

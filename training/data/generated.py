@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.data.packed import VOID_CLASS, PanopticPicture
+from training.data.packed import PanopticPicture
+from training.data.packing import VOID_CLASS
 
 ROAD, SKY, PERSON, CAR = 0, 10, 11, 13
 """Class indices of configs.categories.CITYSCAPES."""

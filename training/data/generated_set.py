@@ -13,12 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from training.data.command import exit_code_of
 from training.data.generated import ClipShape, generate_clip
-from training.data.packed import VOID_CLASS, PanopticPicture
-from training.data.packing import Packed, close_split, open_split, write_picture
+from training.data.packing import Packed, close_split, open_split, packed_ids, write_picture
 
 _FIRST_SEED = {"train": 0, "val": 100_000}
 """No clip is in both splits."""
@@ -28,19 +26,17 @@ def write_clips(folder: Path, seeds: Iterable[int], shape: ClipShape) -> list[Pa
     """Writes the clips of those seeds as one split."""
     open_split(folder)
     pictures = [
-        write_picture(folder, frame.name, cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), _ids(frame))
+        write_picture(
+            folder,
+            frame.name,
+            cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR),
+            packed_ids(frame.class_map, frame.instance_map),
+        )
         for seed in seeds
         for frame in generate_clip(seed, shape)
     ]
-    close_split(folder, pictures)
+    close_split(folder, pictures, are_frames=True)
     return pictures
-
-
-def _ids(frame: PanopticPicture) -> np.ndarray:
-    """Segment ids of the packed format, (H, W) int32."""
-    ids: np.ndarray = (frame.instance_map << 8) + frame.class_map + 1
-    ids[frame.class_map == VOID_CLASS] = 0
-    return ids
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

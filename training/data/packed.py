@@ -17,11 +17,12 @@ from torch.utils.data import Dataset
 
 from configs.categories import CITYSCAPES, Category
 from configs.errors import SourceError
+from evaluation.formats.labelled import LabelledFrame
 from evaluation.segments import LabelledSegment, to_positions
 from evaluation.video_set import open_pictures
 from stages.picture_reader import read_picture
+from training.data.packing import VOID_CLASS
 
-VOID_CLASS = 255
 CROWD_INSTANCE = -1
 
 
@@ -36,7 +37,8 @@ class PanopticPicture:
     class_map: np.ndarray
     """(H, W) uint8: class index, 255 = void."""
     instance_map: np.ndarray
-    """(H, W) int32: 0 = stuff or void, n >= 1 = an object, -1 = things that are not told apart (a crowd)."""
+    """(H, W) int32: 0 = stuff or void, n >= 1 = an object, -1 = things that are not told apart (a crowd).
+    In a video the same object has the same number in all frames."""
 
 
 class Pictures(Protocol):
@@ -54,6 +56,8 @@ class PackedSet(Dataset[PanopticPicture]):
         self._labels, pictures = open_pictures(self._folder)
         _check_categories(self._labels.source, self._labels.categories, self._categories)
         self._entries = [(p.path, p.label) for p in pictures if p.label is not None]
+        self._videos = [p.label.video if p.is_frame else None for p in pictures if p.label is not None]
+        self._numbers = _numbers_in_videos(self._videos, [label for _, label in self._entries])
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,13 +74,24 @@ class PackedSet(Dataset[PanopticPicture]):
                 f"{path.name}, {image.shape[1]}x{image.shape[0]}"
             )
         positions = to_positions(ids, segments, str(label.path))
-        class_table, instance_table = self._tables(segments)
+        class_table, instance_table = self._tables(segments, self._numbers.get(self._videos[position]))
         return PanopticPicture(
             name=path.stem,
             image=image,
             class_map=class_table[positions],
             instance_map=instance_table[positions],
         )
+
+    def earlier(self, num_frames: int) -> list[list[int]]:
+        """Positions of the frames before each one in its video, the nearest first; none for stills."""
+        return [
+            [
+                before
+                for before in range(position - 1, max(position - num_frames, 0) - 1, -1)
+                if video is not None and self._videos[before] == video
+            ]
+            for position, video in enumerate(self._videos)
+        ]
 
     def names(self) -> list[str]:
         """Name of each picture."""
@@ -93,10 +108,12 @@ class PackedSet(Dataset[PanopticPicture]):
         return [
             [
                 (number, segment.category_id, segment.area_px or 0)
-                for number, segment in enumerate(label.segments, 1)
+                for number, segment in zip(
+                    self._numbers_of(label.segments, self._numbers.get(video)), label.segments, strict=True
+                )
                 if self._categories[segment.category_id].is_thing and not segment.is_crowd
             ]
-            for _, label in self._entries
+            for (_, label), video in zip(self._entries, self._videos, strict=True)
         ]
 
     def class_areas(self) -> np.ndarray:
@@ -107,14 +124,35 @@ class PackedSet(Dataset[PanopticPicture]):
                 areas[segment.category_id] += segment.area_px or 0
         return areas
 
-    def _tables(self, segments: Sequence[LabelledSegment]) -> tuple[np.ndarray, np.ndarray]:
+    @staticmethod
+    def _numbers_of(segments: Sequence[LabelledSegment], in_video: dict[int, int] | None) -> list[int]:
+        """Instance number of each segment, if it is an object: of a still its place in the list."""
+        if in_video is None:
+            return list(range(1, len(segments) + 1))
+        return [in_video[segment.id] for segment in segments]
+
+    def _tables(
+        self, segments: Sequence[LabelledSegment], in_video: dict[int, int] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Class and instance by position in the list of segments; position 0 is void."""
         classes = np.array([VOID_CLASS, *(segment.category_id for segment in segments)], np.uint8)
         instances = np.zeros(len(segments) + 1, np.int32)
-        for position, segment in enumerate(segments, 1):
+        numbers = self._numbers_of(segments, in_video)
+        for position, (segment, number) in enumerate(zip(segments, numbers, strict=True), 1):
             if self._categories[segment.category_id].is_thing:
-                instances[position] = CROWD_INSTANCE if segment.is_crowd else position
+                instances[position] = CROWD_INSTANCE if segment.is_crowd else number
         return classes, instances
+
+
+def _numbers_in_videos(
+    videos: Sequence[str | None], labels: Sequence[LabelledFrame]
+) -> dict[str | None, dict[int, int]]:
+    """For each video: segment id to instance number, 1, 2, ... in the order of the ids."""
+    ids: dict[str, set[int]] = {}
+    for video, label in zip(videos, labels, strict=True):
+        if video is not None:
+            ids.setdefault(video, set()).update(segment.id for segment in label.segments)
+    return {video: {one: n for n, one in enumerate(sorted(own), 1)} for video, own in ids.items()}
 
 
 def truth_of(picture: PanopticPicture) -> tuple[np.ndarray, list[LabelledSegment]]:

@@ -17,6 +17,7 @@ from configs.errors import OutputError
 from evaluation.formats.coco import category_entries, write_json
 from evaluation.formats.id_png import write_ids
 
+VOID_CLASS = 255
 _JPEG_QUALITY = 95
 
 
@@ -54,6 +55,16 @@ def segment_id(category_id: int, instance: int) -> int:
     return (instance << 8) | (category_id + 1)
 
 
+def packed_ids(classes: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    """Segment ids (H, W) int32 of classes (H, W) uint8, 255 = void, and instances (H, W) int32.
+
+    Instances: 0 = stuff, n >= 1 = an object, -1 = a crowd.
+    """
+    ids: np.ndarray = (np.maximum(instances, 0).astype(np.int32) << 8) + classes + 1
+    ids[classes == VOID_CLASS] = 0
+    return ids
+
+
 def open_split(folder: Path) -> None:
     """Makes the folders of a split; until `close_split` it is not taken for a whole one."""
     try:
@@ -73,15 +84,20 @@ def write_picture(folder: Path, name: str, image: np.ndarray, ids: np.ndarray) -
     return Packed(name=name, size=size, segments=describe_segments(ids), void_px=void_px)
 
 
-def close_split(folder: Path, pictures: Sequence[Packed]) -> None:
-    """Writes the split's panoptic.json."""
+def close_split(folder: Path, pictures: Sequence[Packed], *, are_frames: bool = False) -> None:
+    """Writes the split's panoptic.json; names of frames are <video>_<number>, in order."""
+
+    def video(picture: Packed) -> dict[str, str]:
+        return {"video_id": picture.name.rsplit("_", 1)[0]} if are_frames else {}
+
     description = {
         "images": [
-            {"id": n, "file_name": f"{p.name}.jpg", "width": p.size[1], "height": p.size[0]}
+            {"id": n, "file_name": f"{p.name}.jpg", "width": p.size[1], "height": p.size[0]} | video(p)
             for n, p in enumerate(pictures, 1)
         ],
         "annotations": [
             {"image_id": n, "file_name": f"{p.name}.png", "segments_info": [asdict(s) for s in p.segments]}
+            | video(p)
             for n, p in enumerate(pictures, 1)
         ],
         "categories": category_entries(CITYSCAPES),

@@ -1,0 +1,1 @@
+"""Clips made from labelled stills: camera and objects move, and all truth is exact."""
