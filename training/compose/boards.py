@@ -73,7 +73,7 @@ def mirrored(group: Group) -> Group:
         Board(
             image=board.image[:, ::-1],
             shape=board.shape[:, ::-1],
-            corner=(round(2 * group.foot[0]) - board.corner[0] - board.shape.shape[1] + 1, board.corner[1]),
+            corner=(round(2 * group.foot[0]) - board.corner[0] - board.shape.shape[1], board.corner[1]),
             category_id=board.category_id,
             is_thing=board.is_thing,
         )

@@ -15,6 +15,7 @@ CAMERA_HEIGHT_M = 1.22
 _FOCAL_IN_WIDTHS = 1.105
 _HORIZON_IN_HEIGHTS = 0.417
 """Cityscapes' camera: 2262 px of 2048, and tilted down by 2.2 degrees."""
+_FARTHEST_M = 6.0
 FRAMES_PER_S = 17.0
 """Cityscapes' rate."""
 
@@ -78,9 +79,11 @@ class CameraPath:
     phase: tuple[float, float, float]
 
     @classmethod
-    def random(cls, rng: np.random.Generator, num_frames: int, *, standing: bool) -> CameraPath:
-        """A drive of 1 to 6 metres, or none."""
-        travel = 0.0 if standing else float(rng.uniform(1.0, 6.0))
+    def random(
+        cls, rng: np.random.Generator, num_frames: int, *, standing: bool, farthest_m: float = _FARTHEST_M
+    ) -> CameraPath:
+        """A drive of up to 6 metres, or as far as is allowed; or none."""
+        travel = 0.0 if standing else float(rng.uniform(0.2, 1.0)) * min(_FARTHEST_M, farthest_m)
         turn = 0.0 if standing else math.radians(float(rng.uniform(-3.0, 3.0)))
         strength = 0.15 if standing else 1.0
         swing = [math.radians(limit) * strength * float(rng.uniform(0.2, 1.0)) for limit in (0.4, 0.25, 0.5)]

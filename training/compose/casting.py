@@ -56,7 +56,9 @@ def write_script(scene: Scene, guests: Sequence[Group], shape: ClipShape, rng: n
         stage=scene.stage,
         actors=numbered(cast, max(first, 1)),
         camera=scene.stage.camera.part(shape.size, corner, width),
-        path=CameraPath.random(rng, num_frames, standing=bool(rng.random() < 0.4)),
+        path=CameraPath.random(
+            rng, num_frames, standing=bool(rng.random() < 0.4), farthest_m=scene.stage.clear_m()
+        ),
         shutter=float(rng.uniform(0.5, 1.0) if shape.hard else rng.uniform(0.0, 0.2)),
         exposure=Exposure.random(rng, num_frames, hard=shape.hard),
         num_frames=num_frames,

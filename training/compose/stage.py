@@ -14,11 +14,13 @@ import numpy as np
 from training.compose.camera import CAMERA_HEIGHT_M, Camera, Pose
 
 _FARTHEST_M = 80.0
-_SMOOTHING = 0.03
+_SMOOTHING = 0.04
 """Of the far edge, in widths of the still."""
 _GRID_PX = 2
 """Positions are sought at every second pixel of a view, and interpolated between."""
 _ITERATIONS = 6
+_FOLDING = 0.5
+"""At 1 places that lie side by side fall on one pixel."""
 _CENTRE = 0.5
 """A camera measures from the picture's edge, places and pixels are numbered at their centres."""
 SHADE = (124, 116, 104)
@@ -39,10 +41,15 @@ class Stage:
     inverse_depth: np.ndarray
     """(H, W) float32, 1 / metres."""
 
+    def clear_m(self) -> float:
+        """How far the camera may drive ahead before one part of the surface hides another."""
+        slopes = np.diff(self.inverse_depth, axis=1)
+        aside = np.arange(1, self.inverse_depth.shape[1]) - self.camera.centre[0]
+        return _FOLDING / max(float(np.abs(slopes * aside).max()), 1e-6)
+
     def project(self, places: np.ndarray, camera: Camera, pose: Pose) -> np.ndarray:
         """Where a view shows places (..., 2) of the still: x, y, whole numbers at the centres of pixels."""
-        pixels, _ = pose.project(camera, self._world(places))
-        return pixels - _CENTRE
+        return self._projected(places, self._inverse_depths(places), camera, pose)
 
     def places_seen(self, camera: Camera, pose: Pose, guess: np.ndarray | None = None) -> np.ndarray:
         """(h, w, 2) float32: the place of the still that each pixel of a view shows.
@@ -58,14 +65,27 @@ class Stage:
         else:
             places = _resized(guess, target)
         for _ in range(_ITERATIONS if guess is not None else 3 * _ITERATIONS):
-            ahead = pose.position[2] * self._inverse_depths(places)[..., None]
-            places = places + (target - self.project(places, camera, pose)) * (1 - ahead) / zoom
+            inverse = self._inverse_depths(places)
+            error = target - self._projected(places, inverse, camera, pose)
+            places = places + error * self._shrinking(places, inverse, pose) / zoom
         return _resized(places, np.mgrid[0:height, 0:width][::-1].transpose(1, 2, 0) / _GRID_PX)
 
-    def _world(self, places: np.ndarray) -> np.ndarray:
-        depth = 1.0 / self._inverse_depths(places)
+    def _shrinking(self, places: np.ndarray, inverse_depth: np.ndarray, pose: Pose) -> np.ndarray:
+        """How much closer together places are than pixels, from having driven ahead: along x and y."""
+        nearer = 1 - pose.position[2] * inverse_depth
+        row_says = (places[..., 1] + _CENTRE - self.camera.centre[1]) / (
+            self.camera.focal_px * CAMERA_HEIGHT_M
+        )
+        # rows of the ground spread with the square of the distance
+        return np.stack((nearer, np.where(row_says > inverse_depth - 1e-6, nearer**2, nearer)), axis=-1)
+
+    def _projected(
+        self, places: np.ndarray, inverse_depth: np.ndarray, camera: Camera, pose: Pose
+    ) -> np.ndarray:
         rays = (places + _CENTRE - np.array(self.camera.centre)) / self.camera.focal_px
-        return np.concatenate((rays, np.ones_like(rays[..., :1])), axis=-1) * depth[..., None]
+        world = np.concatenate((rays, np.ones_like(rays[..., :1])), axis=-1) / inverse_depth[..., None]
+        pixels, _ = pose.project(camera, world)
+        return pixels - _CENTRE
 
     def _inverse_depths(self, places: np.ndarray) -> np.ndarray:
         return _sampled(self.inverse_depth, places)

@@ -12,7 +12,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -27,8 +28,10 @@ from training.data.packed import PackedSet
 from training.data.packing import Packed, close_split, open_split, packed_ids, write_picture
 
 _SEEDS = {"train": 1, "val": 2}
-_GUEST_STILLS = 12
-"""Stills that a clip's guests may come from."""
+_GUEST_STILLS = 60
+"""Stills that the guests of a clip may come from."""
+_SHARING = 20
+"""So many clips have their guests from the same stills, which are taken apart once."""
 _GUESTS = 12
 _TRIES = 20
 
@@ -43,8 +46,7 @@ def compose_frames(data: Path, split: str, number: int, shape: ClipShape) -> Ite
         scene = dismantle(stills[position])
         if any(group.is_whole for group in scene.groups):
             break
-    others = rng.permutation(len(stills))[:_GUEST_STILLS].tolist()
-    guests = [group for other in others for group in dismantle(stills[other]).groups if group.is_whole]
+    guests = _guests(data, split, number // _SHARING)
     yield from compose(write_script(scene, _rarest_more_often(guests, rng), shape, rng))
 
 
@@ -56,6 +58,14 @@ def clip_name(number: int) -> str:
 def clip_shape(number: int, num_frames: int) -> ClipShape:
     """Shape of the clip of that number."""
     return ClipShape(num_frames=num_frames, hard=bool(number % 2))
+
+
+@lru_cache(maxsize=1)
+def _guests(data: Path, split: str, round_number: int) -> list[Group]:
+    stills = PackedSet(data, split)
+    rng = np.random.default_rng((_SEEDS[split], 1_000_000 + round_number))
+    chosen = rng.permutation(len(stills))[:_GUEST_STILLS].tolist()
+    return [group for position in chosen for group in dismantle(stills[position]).groups if group.is_whole]
 
 
 def _rarest_more_often(guests: Sequence[Group], rng: np.random.Generator) -> list[Group]:
@@ -85,8 +95,9 @@ def write_clips(data: Path, out: Path, split: str, clips: int, num_frames: int, 
     folder = out / split
     open_split(folder)
     work = partial(_write_clip, data, folder, split, num_frames)
-    with ProcessPoolExecutor(processes) as pool:
-        written = sorted(pool.map(work, range(clips)), key=lambda clip: clip[0].name)
+    # spawned: a forked process would inherit OpenCV's threads as locks that nobody opens
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        written = sorted(pool.map(work, range(clips), chunksize=_SHARING), key=lambda clip: clip[0].name)
     pictures = [picture for clip in written for picture in clip]
     close_split(folder, pictures, are_frames=True)
     return len({(p.name.rsplit("_", 1)[0], segment.id) for p in pictures for segment in p.objects()})
