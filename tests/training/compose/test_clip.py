@@ -118,7 +118,9 @@ def test_the_nearer_car_hides_the_farther_one() -> None:
 def test_an_object_of_which_a_sliver_shows_is_void() -> None:
     scene = dismantle(drawn_still(objects={1: (CAR, (60, 60, 100, 90)), 2: (CAR, (150, 60, 190, 91))}))
     far, near = scene.groups
-    way = Way(start_m=(near.place_m[0] - 0.02, far.place_m[1]), speed_m=(0.0, 0.0), turn_frame=1.0)
+    # behind the near one, which begins at column 150, but one pixel farther to the right
+    x = (171 - far.camera.centre[0]) * far.depth_m / far.camera.focal_px
+    way = Way(start_m=(x, far.depth_m), speed_m=(0.0, 0.0), turn_frame=1.0)
     frame = next(iter(compose(_script(scene, [way, standing(near)]))))
     assert set(np.unique(frame.instances).tolist()) == {0, 2}
     assert (frame.classes == 255).any()
