@@ -3,8 +3,8 @@
     python -m benchmarks.flow --data data/street [--raft FILE] [--clips 8] [--frames 8]
 
 The clips begin like those that `training.data.composed` writes as val/, but are shorter. The end-point error
-is the mean distance between estimated and true displacement, in pixels of the 384x768 frame. "seen": of pixels
-whose place was in sight in the frame before; "fast": of those that moved by 3 pixels or more.
+is the mean distance between estimated and true displacement, in pixels of the 384x768 frame. "seen": of
+pixels whose place was in sight in the frame before; "fast": of those that moved by 3 pixels or more.
 """
 
 from __future__ import annotations
