@@ -98,7 +98,8 @@ class _Row:
         return cells
 
 
-def _frames(video: LabelledVideo, limit: int) -> Iterator[Frame]:
+def frames_of(video: LabelledVideo, limit: int) -> Iterator[Frame]:
+    """The first `limit` frames of a labelled video."""
     for index, path in enumerate(video.pictures[:limit]):
         yield Frame(
             index=index, pts=index, time_base=Fraction(1, 10), duration=1, image=read_picture(str(path))
@@ -115,7 +116,7 @@ def measure(
     rows = [_Row(tracking, settings, overrides, labels) for tracking in trackings]
     for video in videos[:clips]:
         past = None
-        for frame in _frames(video, frames):
+        for frame in frames_of(video, frames):
             detections, past = detector(frame, past)
             for row in rows:
                 row.add(frame.index, detections, video, labels)

@@ -1,0 +1,88 @@
+"""Quality and speed by input size and precision, from which the default was chosen.
+
+    python -m benchmarks.sizes --data data/street --composed data/composed [--sides 320 384 448 512]
+
+PQ and mIoU on the set's validation pictures; VPQ and STQ on the first frames of composed validation clips;
+frames a second of the model alone (features to panoptic, one process), the median over their frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.ablation import frames_of
+from benchmarks.machine import machine_line
+from configs.loading import load_settings
+from configs.schema import Settings
+from evaluation.evaluate import Evaluation, Evaluator
+from evaluation.overlap import frame_overlap
+from evaluation.segments import predicted_segments
+from evaluation.video_set import open_video_set
+from evaluation.vpq import CITYSCAPES_VPS_WINDOWS
+from pipeline.resolve import limit_spinning, resolve
+from stages.network import load_network
+from stages.whole_model import WholeModel
+from training.data.packed import PackedSet
+from training.validate import validate
+
+_WARM_FRAMES = 3
+
+
+def clips_and_speed(data: Path, settings: Settings, clips: int, frames: int) -> tuple[Evaluation, float]:
+    """Quality on the first frames of the first clips, and frames a second."""
+    labels, videos = open_video_set(data)
+    model, seconds = WholeModel(settings), []
+    evaluator = Evaluator(labels.categories, ("vpq", "stq"), CITYSCAPES_VPS_WINDOWS)
+    for video in videos[:clips]:
+        past = None
+        for frame in frames_of(video, frames):
+            began = time.perf_counter()
+            panoptic, past = model(frame, past)
+            seconds.append(time.perf_counter() - began)
+            truth = labels.read(video.labels[frame.index])
+            evaluator.add(video.name, frame_overlap(*truth, *predicted_segments(panoptic)))
+    return evaluator.result(), 1 / statistics.median(seconds[_WARM_FRAMES:])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the packed set of stills")
+    parser.add_argument("--composed", type=Path, required=True, help="the composed set")
+    parser.add_argument("--weights", type=Path, help="other than the preset's")
+    parser.add_argument("--sides", type=int, nargs="+", default=[320, 384, 448, 512])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--frames", type=int, default=10)
+    options = parser.parse_args(arguments)
+    limit_spinning()
+    weights = [f"model.weights={options.weights.absolute()}"] if options.weights else []
+    print(f"{options.clips} clips of {options.frames} frames; {machine_line()}\n")
+    print(
+        "| short side | precision | PQ | things | stuff | mIoU | VPQ | STQ | frames/s |\n" + "|---" * 9 + "|"
+    )
+    for side in options.sides:
+        for precision in options.precisions:
+            size = [f"input.short_side_px={side}", f"input.max_long_side_px={5 * side // 2}"]
+            settings = resolve(load_settings("street", [*weights, *size, f"model.precision={precision}"]))
+            quality = validate(load_network(settings), settings, PackedSet(options.data, "val"))
+            clips, rate = clips_and_speed(options.composed, settings, options.clips, options.frames)
+            assert clips.vpq
+            assert clips.stq
+            groups = quality.panoptic
+            values = [
+                *(group.pq for group in (groups.all, groups.things, groups.stuff)),
+                quality.semantic.mean_iou,
+                clips.vpq.all,
+                clips.stq.total.stq,
+            ]
+            cells = " | ".join(f"{value:.3f}" for value in values)
+            print(f"| {side} | {precision} | {cells} | {rate:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
