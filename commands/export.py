@@ -91,7 +91,7 @@ def _tell(exported: Exported) -> None:
     print_tables([_table(exported)])
     if not exported.num_objects:
         typer.echo(
-            "warning: no object in the picture, so what describes objects is unchecked; give another --picture",
+            "warning: no object in the picture: outputs for objects are unchecked; give another --picture",
             err=True,
         )
     typer.echo(f"not in the files: {LEFT_OUT} (docs/export.md)")
