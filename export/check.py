@@ -110,7 +110,7 @@ def in_order(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> list[Tens
     if not len(boxes):
         return list(outputs)
     nearest = (wanted[:, None] - boxes[None]).abs().amax(2).argmin(1)
-    if len(nearest.unique()) < len(nearest):
+    if len(set(nearest.tolist())) < len(nearest):
         raise ExportError("detection.onnx is not written: it finds other objects in the picture than torch")
     return [outputs[0], *(output[nearest] for output in outputs[1:])]
 

@@ -93,6 +93,8 @@ class _Fusion(nn.Module):
 
 
 class _Detection(nn.Module):
+    class_of_label: Tensor
+
     def __init__(self, network: VPSNet, rules: DetectSettings, input_size: Size, picture_size: Size) -> None:
         super().__init__()
         self.network = network
