@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from commands.evaluation import convert_command, eval_command, eval_run_command
+from commands.export import export_command
 from commands.run import run_command
 from commands.settings import config_list, config_show
 from commands.training import train_command, validate_command
@@ -25,6 +26,7 @@ app.command("validate")(validate_command)
 app.command("eval")(eval_command)
 app.command("eval-run")(eval_run_command)
 app.command("convert")(convert_command)
+app.command("export")(export_command)
 config_app.command("show")(config_show)
 config_app.command("list")(config_list)
 

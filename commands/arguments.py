@@ -38,6 +38,14 @@ def parse_set(text: str) -> tuple[Path, int]:
     return (Path(match[1]), int(match[2])) if match else (Path(text), 1)
 
 
+def parse_input_size(text: str) -> tuple[int, int]:
+    """(height, width) of the network's input from "WxH", both multiples of 32."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None or int(match[1]) % 32 or int(match[2]) % 32:
+        raise UsageError(f"{text!r} is no size of the network's input; use multiples of 32, like 704x384")
+    return int(match[2]), int(match[1])
+
+
 def parse_windows(text: str) -> tuple[int, ...]:
     """Numbers of frames from "1,2,3,4"."""
     if not re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", text):

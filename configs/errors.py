@@ -7,7 +7,8 @@
     │   ├── OutputError              a place that cannot be written
     │   └── WeightsError             a weights file that does not fit the model
     ├── MessageError (ValueError)    a message between stages with a wrong shape, dtype or count
-    └── StageError (RuntimeError)    a stage failed; names stage, stream and frame
+    ├── StageError (RuntimeError)    a stage failed; names stage, stream and frame
+    └── ExportError (RuntimeError)   a file for another runtime does not compute what the model does
 
 Every one takes a single string, so that it survives pickling between processes.
 """
@@ -45,3 +46,7 @@ class MessageError(PanoptrailError, ValueError):
 
 class StageError(PanoptrailError, RuntimeError):
     """A stage failed; the message names stage, stream and frame."""
+
+
+class ExportError(PanoptrailError, RuntimeError):
+    """A file for another runtime cannot be made, or does not compute what the model does."""

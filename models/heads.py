@@ -131,6 +131,12 @@ class MaskHead(nn.Module):
         """`region_levels` and labels (R,) in 1..T -> mask logits (R, 28, 28) of each region's own class."""
         if labels.numel() == 0:
             return levels[0].new_zeros((0, 28, 28), dtype=torch.float32)
+        return self.of_regions(levels, boxes, labels, padded_size)
+
+    def of_regions(
+        self, levels: Sequence[Tensor], boxes: Sequence[Tensor], labels: Tensor, padded_size: Size
+    ) -> Tensor:
+        """As `forward`, without a question about the number of regions: what can be exported."""
         logits = self.mask_predictor(self.mask_head(self.pooler(levels, boxes, padded_size)))
         own: Tensor = logits[torch.arange(labels.shape[0], device=labels.device), labels].float()
         return own
@@ -153,6 +159,10 @@ class TrackHead(nn.Module):
         """`region_levels` -> embeddings (R, E); their plain dot product says how alike two objects are."""
         if sum(len(x) for x in boxes) == 0:
             return levels[0].new_zeros((0, self.width), dtype=torch.float32)
+        return self.of_regions(levels, boxes, padded_size)
+
+    def of_regions(self, levels: Sequence[Tensor], boxes: Sequence[Tensor], padded_size: Size) -> Tensor:
+        """As `forward`, without a question about the number of regions: what can be exported."""
         x = self.pooler(levels, boxes, padded_size).flatten(1)
         embeddings: Tensor = self.fc2(functional.relu(self.fc1(x)))
         return embeddings.float()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from configs.schema import Settings
 from models.vpsnet import SIZE_MULTIPLE, VPSNet
-from stages.messages import Features, Frame
+from stages.messages import Features, Frame, Size
 from stages.network import load_network, precision
 from stages.preprocess import network_size, padded_size, resized
 
@@ -24,11 +26,7 @@ class FeaturesStage:
     def __call__(self, frame: Frame) -> Features:
         """The unfused pyramid P2..P6 of a frame, float32."""
         size = network_size(frame.size, self._settings.input)
-        height, width = padded_size(size, SIZE_MULTIPLE)
-        picture = torch.from_numpy(resized(frame.image, size)).to(self._settings.run.device)
-        image = picture.permute(2, 0, 1)[None].float()
-        # replicate, not zero: a black border would look like the edge of an object
-        image = functional.pad(image, (0, width - size[1], 0, height - size[0]), mode="replicate")
+        image = network_input(frame.image, size, self._settings.run.device)
         with precision(self._settings):
             levels = self._network.extract(image)
         return Features(
@@ -37,3 +35,12 @@ class FeaturesStage:
             network_size=size,
             frame_size=frame.size,
         )
+
+
+def network_input(image: np.ndarray, size: Size, device: str) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H_net, W_net) float32, 0..255: resized to `size` (h, w), then padded."""
+    height, width = padded_size(size, SIZE_MULTIPLE)
+    picture = torch.from_numpy(resized(image, size)).to(device)
+    batch = picture.permute(2, 0, 1)[None].float()
+    # replicate, not zero: a black border would look like the edge of an object
+    return functional.pad(batch, (0, width - size[1], 0, height - size[0]), mode="replicate")

@@ -29,7 +29,8 @@ class FuseStage:
             return features
         assert self._network is not None
         reference = previous or features
-        field, stride = self._field(features, flow)
+        stride = self._settings.flow.stride
+        field = flow_over_input(features, flow, stride)
         with precision(self._settings):
             levels = self._network.fusion(features.levels, reference.levels, field, stride)
         return Features(
@@ -39,12 +40,12 @@ class FuseStage:
             frame_size=features.frame_size,
         )
 
-    def _field(self, features: Features, flow: Flow | None) -> tuple[Tensor, int]:
-        """The flow (1, 2, h, w) over the padded input: nothing moves in the padding."""
-        stride = self._settings.flow.stride
-        finest = features.levels[0]
-        height, width = finest.shape[-2] * 4 // stride, finest.shape[-1] * 4 // stride
-        if flow is None:
-            return finest.new_zeros((1, 2, height, width)), stride
-        field = torch.from_numpy(flow.field).to(finest.device).permute(2, 0, 1)[None]
-        return functional.pad(field, (0, width - field.shape[-1], 0, height - field.shape[-2])), stride
+
+def flow_over_input(features: Features, flow: Flow | None, stride: int) -> Tensor:
+    """The flow (1, 2, H_net / stride, W_net / stride) over the padded input: nothing moves in the padding."""
+    finest = features.levels[0]
+    height, width = finest.shape[-2] * 4 // stride, finest.shape[-1] * 4 // stride
+    if flow is None:
+        return finest.new_zeros((1, 2, height, width))
+    field = torch.from_numpy(flow.field).to(finest.device).permute(2, 0, 1)[None]
+    return functional.pad(field, (0, width - field.shape[-1], 0, height - field.shape[-2]))

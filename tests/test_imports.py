@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("commands", "configs", "evaluation", "models", "pipeline", "stages", "training")
+FOLDERS = ("commands", "configs", "evaluation", "export", "models", "pipeline", "stages", "training")
 ALLOWED = {
-    "commands": {"commands", "configs", "evaluation", "pipeline", "stages", "training"},
+    "commands": {"commands", "configs", "evaluation", "export", "pipeline", "stages", "training"},
     "configs": {"configs"},
     "models": {"models"},
     "stages": {"configs", "models", "stages"},
     "evaluation": {"configs", "evaluation", "models", "stages"},
+    "export": {"configs", "export", "models", "stages"},
     "training": {"configs", "evaluation", "models", "stages", "training"},
     "pipeline": {"configs", "pipeline", "stages"},
 }
