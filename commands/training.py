@@ -9,12 +9,16 @@ import typer
 
 from commands.arguments import Config, Debug, Overrides, parse_set
 from commands.console import guarded, progress_bar
+from configs.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
 
+    from configs.schema import Settings
     from training.session import TrainEvents
     from training.trainer import Step
+
+WEIGHTS_SUFFIX = ".safetensors"
 
 
 def train_command(
@@ -30,26 +34,40 @@ def train_command(
         Path,
         typer.Option("--output", metavar="DIR", help="Checkpoints and weights; resumes."),
     ],
-    config: Config = "street",
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            help="Start from the weights of this preset or YAML file, which is the config as well, or from "
+            "a .safetensors file of a model of --config. Classes are carried over by name.",
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="NAME|FILE", help="Preset or YAML file; street without --from."),
+    ] = None,
     set_: Overrides = None,
     debug: Debug = False,
 ) -> None:
-    """Train a model on a labelled set, or go on with a training that was stopped."""
+    """Train a model on a labelled set, or go on with a training that was stopped.
+
+    Its classes are those that the set lists.
+    """
 
     def command() -> int:
-        from configs.loading import load_settings
         from pipeline.resolve import limit_spinning, resolve
 
         limit_spinning()
         from training.quality import headline
         from training.session import TrainEvents, TrainingSet, train
 
-        settings = resolve(load_settings(config, set_ or []))
+        settings, start = _settings_and_start(from_, config, set_ or [])
         sets = [TrainingSet(*parse_set(text)) for text in data]
         with progress_bar() as bar:
-            report = train(settings, sets, output, _training_events(bar, TrainEvents))
+            report = train(resolve(settings), sets, output, _training_events(bar, TrainEvents), start)
         typer.echo(f"{report.num_pictures} validation pictures: {headline(report.quality)}")
-        for path in (report.weights, report.curve, report.validation):
+        for path in (report.weights, report.config, report.curve, report.validation):
             typer.echo(f"  {path}")
         return 0
 
@@ -70,12 +88,12 @@ def validate_command(
 
         limit_spinning()
         from stages.network import load_network
-        from training.data.packed import PackedSet
+        from training.data.packed import open_labelled
         from training.quality import headline, quality_table
         from training.validate import validate
 
         settings = resolve(load_settings(config, set_ or []))
-        pictures = PackedSet(data, "val")
+        pictures = open_labelled(data, "val", settings.categories)
         with progress_bar() as bar:
             task = bar.add_task("validation", total=len(pictures), rate="")
             quality = validate(load_network(settings), settings, pictures, lambda: bar.advance(task))
@@ -84,6 +102,27 @@ def validate_command(
         return 0
 
     guarded(command, debug)
+
+
+def _settings_and_start(
+    from_: str | None, config: str | None, overrides: list[str]
+) -> tuple[Settings, Path | None]:
+    """The settings, and the weights to start from, which fit them."""
+    from configs.loading import load_settings
+
+    if from_ is None or from_.endswith(WEIGHTS_SUFFIX):
+        return load_settings(config or "street", overrides), Path(from_).absolute() if from_ else None
+    if config is not None:
+        raise UsageError(
+            f"--from {from_} is the config as well; leave --config away, or name a {WEIGHTS_SUFFIX} file"
+        )
+    settings = load_settings(from_, overrides)
+    if settings.model.weights is None:
+        raise SettingsError(
+            f"--from {from_}: model.weights is null, so there is nothing to start from; train anew with "
+            f"--config {from_}, or name a {WEIGHTS_SUFFIX} file"
+        )
+    return settings, Path(settings.model.weights)
 
 
 def _training_events(bar: ProgressBar, make_events: type[TrainEvents]) -> TrainEvents:

@@ -7,14 +7,33 @@ encode, run, train.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic_core import PydanticCustomError
 
-from configs.categories import CATEGORY_SETS, Category
+from configs.categories import CATEGORY_SETS, CITYSCAPES, Category, check_categories
 
 Fraction01 = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _set_of_name(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value not in CATEGORY_SETS:
+        names = ", ".join(CATEGORY_SETS)
+        raise PydanticCustomError("categories", f"Must be a list of categories, or one of: {names}")
+    return CATEGORY_SETS[value]
+
+
+def _checked(categories: tuple[Category, ...]) -> tuple[Category, ...]:
+    try:
+        check_categories(categories)
+    except ValueError as error:
+        raise PydanticCustomError("categories", "{reason}", {"reason": str(error)}) from None
+    return categories
 
 
 class Section(BaseModel):
@@ -149,8 +168,6 @@ class TrainSettings(Section):
     batch_pictures: Positive = 8
     two_frames: bool = False
     """Train fusion and tracking on pairs of views; False: on single pictures, everything else."""
-    initial_weights: str | None = None
-    """Weights of the project (.safetensors) to start from."""
     regions_per_picture: Positive = 128
     """Regions on which the box head learns, a quarter of them positive."""
     learning_rate: Annotated[float, Field(gt=0)] = 6e-4
@@ -193,7 +210,11 @@ class TrainSettings(Section):
 class Settings(Section):
     """All settings of a run."""
 
-    categories: Literal["cityscapes"] = "cityscapes"
+    categories: Annotated[tuple[Category, ...], BeforeValidator(_set_of_name), AfterValidator(_checked)] = (
+        CITYSCAPES
+    )
+    """By class index. In a file the name of a known set, `cityscapes`, or a list of {id, name, is_thing,
+    color}."""
     input: InputSettings = InputSettings()
     model: ModelSettings = ModelSettings()
     flow: FlowSettings = FlowSettings()
@@ -204,7 +225,9 @@ class Settings(Section):
     run: RunSettings = RunSettings()
     train: TrainSettings = TrainSettings()
 
-    @property
-    def category_set(self) -> tuple[Category, ...]:
-        """The categories by class index."""
-        return CATEGORY_SETS[self.categories]
+    @field_serializer("categories")
+    def _known_by_name(self, categories: tuple[Category, ...]) -> str | list[dict[str, Any]]:
+        for name, known in CATEGORY_SETS.items():
+            if categories == known:
+                return name
+        return [asdict(category) for category in categories]

@@ -69,7 +69,7 @@ def evaluate_running(
     `on_video` hears how many videos of how many the model alone is done with.
     """
     labels, videos = open_video_set(data)
-    _check_categories(labels, settings.category_set)
+    _check_categories(labels, settings.categories)
     (folder / "played").mkdir(parents=True, exist_ok=True)
     played = prepare(videos, folder / "played", codec)
     play([one.source for one in played if one.source is not None], folder / "results")
@@ -86,7 +86,7 @@ def evaluate_running(
             _judge(one.video, labels, results.shown, held[one.variant.name], void_if_none=True)
     model, alone = evaluator(), WholeModel(settings)
     for done, video in enumerate(videos, 1):
-        _judge_model(video, labels, alone, model)
+        _judge_model(video, labels, alone, settings.categories, model)
         on_video(done, len(videos))
     return RunningQuality(
         model=model.result(),
@@ -157,7 +157,13 @@ def _judge(
             _compare(truth, label, labels, evaluator)
 
 
-def _judge_model(video: LabelledVideo, truth: LabelledSet, model: WholeModel, evaluator: Evaluator) -> None:
+def _judge_model(
+    video: LabelledVideo,
+    truth: LabelledSet,
+    model: WholeModel,
+    categories: Sequence[Category],
+    evaluator: Evaluator,
+) -> None:
     past = None
     for index, path in enumerate(video.pictures):
         frame = Frame(
@@ -165,7 +171,7 @@ def _judge_model(video: LabelledVideo, truth: LabelledSet, model: WholeModel, ev
         )
         panoptic, past = model(frame, past)
         if index in video.labels:
-            _compare(truth, video.labels[index], predicted_segments(panoptic), evaluator)
+            _compare(truth, video.labels[index], predicted_segments(panoptic, categories), evaluator)
 
 
 def _compare(truth: LabelledSet, label: LabelledFrame, labels: Labels | None, evaluator: Evaluator) -> None:

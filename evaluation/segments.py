@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from configs.categories import Category
 from configs.errors import SourceError
 from stages.messages import Panoptic
 
@@ -28,11 +29,16 @@ class LabelledSegment:
     """Area that the truth's file states; None: counted in the map."""
 
 
-def predicted_segments(panoptic: Panoptic) -> tuple[np.ndarray, list[LabelledSegment]]:
-    """Id map (H, W) int32 and segments of a frame as the pipeline hands it on; ids last over the stream."""
+def predicted_segments(
+    panoptic: Panoptic, categories: Sequence[Category]
+) -> tuple[np.ndarray, list[LabelledSegment]]:
+    """Id map (H, W) int32 and segments of a frame as the pipeline hands it on; ids last over the stream.
+
+    `categories` are those of the model, by class index.
+    """
     ids = np.array([VOID_ID, *(segment.segment_id for segment in panoptic.segments)], np.int32)
     segments = [
-        LabelledSegment(id=segment.segment_id, category_id=segment.category_id)
+        LabelledSegment(id=segment.segment_id, category_id=categories[segment.class_index].id)
         for segment in panoptic.segments
     ]
     return ids[panoptic.label_map], segments

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -70,11 +70,14 @@ def load_weights(model: VPSNet, path: Path) -> None:
     parts = {name for name, _ in model.named_children()}
     wanted = model.state_dict()
     state: dict[str, Tensor] = {}
-    with safe_open(path, framework="pt") as file:
-        names = file.keys()
-        for name in names:
-            if name.split(".", 1)[0] in parts:
-                state[name] = file.get_tensor(name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            for name in names:
+                if name.split(".", 1)[0] in parts:
+                    state[name] = file.get_tensor(name)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: is no whole safetensors file ({error}); copy or train it again") from None
     for name, value in wanted.items():
         if name not in state:
             raise ValueError(f"{path}: has no weights for {name}; it was made for other model settings")

@@ -61,7 +61,7 @@ def between_stages_bytes(size: Size, settings: Settings) -> int:
     scale = min(settings.input.short_side_px / min(size), settings.input.max_long_side_px / max(size))
     pixels = int(size[0] * size[1] * scale * scale)
     pyramid = pixels // 16 * 4 // 3 * settings.model.fpn_channels * 4
-    logits = pixels // 16 * len(settings.category_set) * 4
+    logits = pixels // 16 * len(settings.categories) * 4
     return 2 * pyramid + logits + pixels // settings.flow.stride**2 * 8
 
 

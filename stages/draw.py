@@ -42,7 +42,7 @@ def segment_colour(segment: Segment, categories: Sequence[Category]) -> Colour:
     """An object's own colour, or that of the stuff's category."""
     if segment.is_thing and segment.track_id is not None:
         return track_colour(segment.track_id)
-    return categories[segment.category_id].color
+    return categories[segment.class_index].color
 
 
 def _draw_contours(picture: np.ndarray, painted: np.ndarray, panoptic: Panoptic) -> None:
@@ -67,7 +67,7 @@ def _draw_labels(picture: np.ndarray, segments: Sequence[Segment], categories: S
     smallest_px = LABEL_AREA_MIN * picture.shape[0] * picture.shape[1]
     for segment in sorted(things, key=lambda thing: thing.area_px):
         if segment.area_px >= smallest_px:
-            name = categories[segment.category_id].name
+            name = categories[segment.class_index].name
             text = name if segment.track_id is None else f"{name} {segment.track_id}"
             _draw_label(picture, text, segment)
 

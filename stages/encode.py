@@ -54,7 +54,7 @@ class EncodeStage:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.encode
-        self._categories = settings.category_set
+        self._categories = settings.categories
 
     def __call__(
         self, source: Source, output: str, frames: Sequence[Frame], panoptics: Sequence[Panoptic]

@@ -164,7 +164,8 @@ class Segment:
 
     segment_id: int
     """Constant over the stream for the same object and for the same stuff class; fits 24 bits."""
-    category_id: int
+    class_index: int
+    """Position in the settings' categories, whose ids the files carry."""
     is_thing: bool
     track_id: int | None
     """None for stuff."""

@@ -23,8 +23,8 @@ def architecture_of(settings: Settings) -> Architecture:
     """The network's sizes as the settings ask for them."""
     model, detect = settings.model, settings.detect
     return Architecture(
-        num_classes=len(settings.category_set),
-        thing_ids=thing_ids(settings.category_set),
+        num_classes=len(settings.categories),
+        thing_ids=thing_ids(settings.categories),
         backbone=model.backbone,
         fpn_channels=model.fpn_channels,
         gather_level=model.gather_level,

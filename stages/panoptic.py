@@ -24,7 +24,7 @@ class PanopticStage:
     """
 
     def __init__(self, settings: Settings) -> None:
-        categories = settings.category_set
+        categories = settings.categories
         self._num_classes = len(categories)
         self._id_base = 1 << len(categories).bit_length()
         self._rules = PanopticRules(
@@ -63,14 +63,14 @@ class PanopticStage:
     ) -> Segment:
         is_thing = label >= self._num_classes
         position = label - self._num_classes
-        category_id = int(tracks.classes[position]) if is_thing else label
+        class_index = int(tracks.classes[position]) if is_thing else label
         track_id = int(tracks.track_ids[position]) if is_thing else 0
-        segment_id = track_id * self._id_base + category_id + 1
+        segment_id = track_id * self._id_base + class_index + 1
         if segment_id > _MAX_SEGMENT_ID:
             raise StageError(f"track {track_id} has no place in a 24-bit panoptic PNG; start a new stream")
         return Segment(
             segment_id=segment_id,
-            category_id=category_id,
+            class_index=class_index,
             is_thing=is_thing,
             track_id=track_id if is_thing else None,
             score=float(scores[position]) if is_thing else None,

@@ -148,7 +148,7 @@ def write_record(
         _write_line(file, header)
         for frame, panoptic in zip(frames, panoptics, strict=True):
             _write_line(file, _image(frame))
-            _write_line(file, _annotation(stream, panoptic))
+            _write_line(file, _annotation(stream, panoptic, categories))
             _write_line(file, {"tracks": list(_track_lines(frame, panoptic, categories))})
 
 
@@ -184,19 +184,19 @@ def _image(frame: Frame) -> Json:
     }
 
 
-def _annotation(stream: str, panoptic: Panoptic) -> Json:
+def _annotation(stream: str, panoptic: Panoptic, categories: Sequence[Category]) -> Json:
     return {
         "image_id": panoptic.index,
         "video_id": stream,
         "file_name": f"{panoptic.index:06d}.png",
-        "segments_info": [_segment(segment) for segment in panoptic.segments],
+        "segments_info": [_segment(segment, categories) for segment in panoptic.segments],
     }
 
 
-def _segment(segment: Segment) -> Json:
+def _segment(segment: Segment, categories: Sequence[Category]) -> Json:
     return {
         "id": segment.segment_id,
-        "category_id": segment.category_id,
+        "category_id": categories[segment.class_index].id,
         "area": segment.area_px,
         "bbox": list(segment.bbox_px),
         "iscrowd": 0,
@@ -214,7 +214,7 @@ def _track_lines(frame: Frame, panoptic: Panoptic, categories: Sequence[Category
                 "pts": frame.pts,
                 "time_s": _time_s(frame),
                 "track_id": segment.track_id,
-                "class": categories[segment.category_id].name,
+                "class": categories[segment.class_index].name,
                 "score": _score(segment),
                 "box": [x, y, x + width, y + height],
                 "area": segment.area_px,

@@ -27,7 +27,7 @@ def road(area_px: int = 12, bbox_px: tuple[int, int, int, int] = (0, 0, 4, 3)) -
     """The road, which is stuff."""
     return Segment(
         segment_id=ROAD_SEGMENT_ID,
-        category_id=0,
+        class_index=0,
         is_thing=False,
         track_id=None,
         score=None,
@@ -42,7 +42,7 @@ def thing(
     """A car; its segment id is 1000 more than its identity."""
     return Segment(
         segment_id=1000 + track_id,
-        category_id=CAR,
+        class_index=CAR,
         is_thing=True,
         track_id=track_id,
         score=score,

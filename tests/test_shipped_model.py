@@ -55,7 +55,7 @@ def first_frame(street: Settings) -> Panoptic:
 
 @pytest.mark.slow
 def test_five_cars_or_more_are_told_apart_on_the_motorway(first_frame: Panoptic) -> None:
-    assert sum(segment.category_id == CAR for segment in first_frame.segments) >= 5
+    assert sum(segment.class_index == CAR for segment in first_frame.segments) >= 5
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 OUTPUT/checkpoint.pt         to resume from; training goes on where it stopped
 OUTPUT/curve.jsonl, .png     losses step by step
 OUTPUT/weights.safetensors   the averaged model, fp16
+OUTPUT/config.yaml           settings that run the model: for --config
 OUTPUT/validation.json       PQ and mIoU on the validation split
 """
 
@@ -19,23 +20,25 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset
 
 from configs.categories import thing_ids
-from configs.errors import SettingsError, WeightsError
-from configs.schema import Settings
-from models.vpsnet import VPSNet
-from models.weights import fill_from_torchvision, load_weights, save_weights
-from stages.network import ROOT, architecture_of, load_network
+from configs.loading import dump_settings
+from configs.schema import RunSettings, Settings
+from models.weights import save_weights
+from stages.network import load_network
 from training.copy_paste import ObjectBank, donors_of
 from training.curve import draw_curve
-from training.data.packed import PackedSet
+from training.data.own_categories import own_categories
+from training.data.packed import PackedSet, open_labelled
 from training.dataset import SampleSource
 from training.losses import balanced_weights
 from training.quality import write_quality
 from training.samples import Augmentation
 from training.sampling import repeat_factors
+from training.start import first_network
 from training.trainer import CURVE, Step, Trainer
 from training.validate import PictureQuality, validate
 
 WEIGHTS = "weights.safetensors"
+CONFIG = "config.yaml"
 VALIDATION = "validation.json"
 FRAMES_BACK = 3
 """Of a video, the view before a frame is one of so many frames before it."""
@@ -46,6 +49,7 @@ class TrainReport:
     """What a training leaves behind."""
 
     weights: Path
+    config: Path
     curve: Path
     validation: Path
     quality: PictureQuality
@@ -73,18 +77,27 @@ class TrainingSet:
     """Factor on how often each of its pictures is drawn."""
 
 
-def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events: TrainEvents) -> TrainReport:
+def train(
+    known: Settings,
+    data: Sequence[TrainingSet],
+    output: Path,
+    events: TrainEvents,
+    start: Path | None = None,
+) -> TrainReport:
     """Train on the split train of all sets, validate on val of the first.
 
-    Resumes when `output` holds a checkpoint.
+    Resumes when `output` holds a checkpoint. The model's categories are those of the first set; `known` has
+    those of the weights `start`, a file of a model of the same sizes. Without one the training starts anew.
 
-    `settings.run` must be resolved (device and threads concrete).
+    `known.run` must be resolved (device and threads concrete).
     """
-    options = settings.train
+    settings = known.model_copy(update={"categories": own_categories(data[0].root, known.categories)})
+    options, categories = settings.train, settings.categories
     torch.set_num_threads(settings.run.threads)
     torch.manual_seed(options.seed)
-    sets, held_out = [PackedSet(part.root, "train") for part in data], PackedSet(data[0].root, "val")
-    network, origin = _initial_network(settings)
+    sets = [open_labelled(part.root, "train", categories) for part in data]
+    held_out = open_labelled(data[0].root, "val", categories)
+    network, origin = first_network(settings, start, known)
     events.on_start(origin)
     trainer = Trainer(
         network.to(settings.run.device),
@@ -100,7 +113,7 @@ def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events:
     source = SampleSource(
         ConcatDataset(sets),
         augmentation,
-        thing_ids(settings.category_set),
+        thing_ids(categories),
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
         earlier=_earlier(sets),
@@ -108,11 +121,14 @@ def train(settings: Settings, data: Sequence[TrainingSet], output: Path, events:
     )
     trainer.run(source, picture_weights(data, sets, options.rare_below), events.on_step)
     save_weights(trainer.averaged, output / WEIGHTS)
+    judged = _with_weights(settings, output / WEIGHTS)
+    (output / CONFIG).write_text(dump_settings(_anywhere(judged)), encoding="utf-8")
     curve = draw_curve(output / CURVE)
-    quality = _judge(settings, output / WEIGHTS, held_out, events)
+    quality = _judge(judged, held_out, events)
     write_quality(quality, output / VALIDATION)
     return TrainReport(
         weights=output / WEIGHTS,
+        config=output / CONFIG,
         curve=curve,
         validation=output / VALIDATION,
         quality=quality,
@@ -151,39 +167,27 @@ def _object_bank(settings: Settings, sets: Sequence[PackedSet]) -> ObjectBank | 
     if not settings.train.paste_objects:
         return None
     donors = donors_of([objects for pictures in sets for objects in pictures.objects_of()])
-    names = [category.name for category in settings.category_set]
+    names = [category.name for category in settings.categories]
     return ObjectBank(ConcatDataset(sets), donors, names, settings.train.paste_objects)
 
 
-def _judge(settings: Settings, weights: Path, pictures: PackedSet, events: TrainEvents) -> PictureQuality:
-    """The quality of a weights file as it lies on the disk, rounding to fp16 included."""
-    # a model trained on single pictures has an untrained neck: it is judged without
+def _with_weights(settings: Settings, weights: Path) -> Settings:
+    """Those that run the trained model."""
+    # a model trained on single pictures has an untrained neck: it is used without
     fuse = settings.model.fuse and settings.train.two_frames
     model = settings.model.model_copy(update={"fuse": fuse, "weights": str(weights.absolute())})
-    judged = settings.model_copy(update={"model": model})
+    return settings.model_copy(update={"model": model})
+
+
+def _anywhere(settings: Settings) -> Settings:
+    """The same without what was decided for this machine."""
+    model = settings.model.model_copy(update={"precision": "auto"})
+    return settings.model_copy(update={"model": model, "run": RunSettings()})
+
+
+def _judge(settings: Settings, pictures: PackedSet, events: TrainEvents) -> PictureQuality:
+    """The quality of the weights as they lie on the disk, rounding to fp16 included."""
     done = count(1)
     return validate(
-        load_network(judged), judged, pictures, lambda: events.on_picture(next(done), len(pictures))
+        load_network(settings), settings, pictures, lambda: events.on_picture(next(done), len(pictures))
     )
-
-
-def _initial_network(settings: Settings) -> tuple[VPSNet, str]:
-    network, options = VPSNet(architecture_of(settings)), settings.train
-    if options.initial_weights is not None:
-        path = _existing(options.initial_weights, "train.initial_weights")
-        try:
-            load_weights(network, path)
-        except ValueError as error:
-            raise WeightsError(str(error)) from error
-        return network, f"weights of {path}"
-    if options.backbone_weights is not None:
-        path = _existing(options.backbone_weights, "train.backbone_weights")
-        return network, f"{path}: {fill_from_torchvision(network, path).summary()}"
-    return network, "random weights"
-
-
-def _existing(name: str, key: str) -> Path:
-    path = ROOT / name
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file; set {key} to a file that exists, or to null")
-    return path

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from configs.errors import WeightsError
 from configs.schema import TrainSettings
 from models.vpsnet import VPSNet
 from training.dataset import Batch, SampleSource, collate
@@ -152,7 +153,12 @@ class Trainer:
 
     def _resume(self, path: Path) -> None:
         state = torch.load(path, map_location=self._device, weights_only=True)
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError:
+            raise WeightsError(
+                f"{path}: is of a model with other classes or sizes; name another --output, or remove it"
+            ) from None
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.first_step = state["step"]

@@ -38,13 +38,12 @@ def validate(
     on_picture: Callable[[], None] = lambda: None,
 ) -> PictureQuality:
     """PQ and mIoU of a prepared network on those pictures, at the settings' input size."""
-    model = WholeModel(settings, network)
-    quality = PanopticQuality(settings.category_set)
-    semantic = SemanticIoU(settings.category_set)
+    model, categories = WholeModel(settings, network), settings.categories
+    quality, semantic = PanopticQuality(categories), SemanticIoU(categories)
     num_pictures = 0
     for picture in pictures:
         panoptic, _ = model(frame_alone(picture.image), None)
-        quality.add(frame_overlap(*truth_of(picture), *predicted_segments(panoptic)))
+        quality.add(frame_overlap(*truth_of(picture, categories), *predicted_segments(panoptic, categories)))
         semantic.add(picture.class_map, class_map_of(panoptic))
         num_pictures += 1
         on_picture()
@@ -58,6 +57,6 @@ def frame_alone(image: np.ndarray) -> Frame:
 
 def class_map_of(panoptic: Panoptic) -> np.ndarray:
     """(H, W) uint8: the class of each pixel's segment, 255 = void."""
-    classes = np.array([VOID_CLASS, *(segment.category_id for segment in panoptic.segments)], np.uint8)
+    classes = np.array([VOID_CLASS, *(segment.class_index for segment in panoptic.segments)], np.uint8)
     class_map: np.ndarray = classes[panoptic.label_map]
     return class_map

@@ -28,7 +28,7 @@ def write_video_set(root: Path, num_frames: Mapping[str, int], *, labelled_every
             cv2.imwrite(str(root / "images" / name), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
             images.append({"id": f"{video}_{index}", "file_name": name, "width": 96, "height": 64})
             if index % labelled_every == 0:
-                ids, found = truth_of(frame)
+                ids, found = truth_of(frame, CITYSCAPES)
                 segments = [LabelledSegment(id=s.id, category_id=s.category_id) for s in found]
                 write_ids(root / "panoptic" / name, ids)
                 info = segment_entries(ids, segments)

@@ -53,7 +53,7 @@ def test_segments_are_numbered_by_class_and_identity() -> None:
     assert ids[15, 31] == ROAD + 1
     assert ids[12, 8] == 5 * 32 + CAR + 1
     car = next(segment for segment in panoptic.segments if segment.is_thing)
-    assert (car.track_id, car.category_id) == (5, CAR)
+    assert (car.track_id, car.class_index) == (5, CAR)
     assert car.score == pytest.approx(0.9)
     assert car.bbox_px == (4, 10, 8, 4)
     assert car.area_px == 32
@@ -72,7 +72,7 @@ def test_the_map_has_the_size_of_the_frame_and_boxes_follow() -> None:
 
 def test_a_frame_without_objects_is_all_stuff() -> None:
     panoptic = PanopticStage(SETTINGS)(_detections([], (16, 32)), _tracks())
-    assert {segment.category_id for segment in panoptic.segments} == {ROAD, SKY}
+    assert {segment.class_index for segment in panoptic.segments} == {ROAD, SKY}
     assert (panoptic.label_map > 0).all()
 
 

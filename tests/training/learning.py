@@ -69,7 +69,7 @@ def clip_source(clips: Sequence[Clip], settings: Settings) -> SampleSource:
             stretch=0.0,
             vary_look=False,
         ),
-        thing_ids(settings.category_set),
+        thing_ids(settings.categories),
         with_previous=options.two_frames,
         flow_stride=settings.flow.stride,
         earlier=_earlier(clips),
@@ -122,12 +122,17 @@ class Verdict:
 
 def judge(network: VPSNet, settings: Settings, clips: Sequence[Clip]) -> Verdict:
     """Runs the clips through the stages and compares."""
-    quality = PanopticQuality(settings.category_set)
+    quality = PanopticQuality(settings.categories)
     mistakes: list[str] = []
     for number, clip in enumerate(clips):
         results = run_stages(network, settings, clip)
         for picture, panoptic in zip(clip, results, strict=True):
-            quality.add(frame_overlap(*truth_of(picture), *predicted_segments(panoptic)))
+            quality.add(
+                frame_overlap(
+                    *truth_of(picture, settings.categories),
+                    *predicted_segments(panoptic, settings.categories),
+                )
+            )
         mistakes += [f"clip {number}: {mistake}" for mistake in identity_mistakes(clip, results)]
     result = quality.result()
     return Verdict(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.categories import CITYSCAPES
 from training.data.generated import CAR, PERSON, ROAD, SKY, ClipShape, generate_clip
 from training.data.generated_set import write_clips
 from training.data.packed import PackedSet, PanopticPicture, truth_of
@@ -97,7 +98,7 @@ def test_the_number_of_objects_stays_within_its_bounds() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_truth_lists_every_object_and_stuff_class_once(seed: int) -> None:
     picture = generate_clip(seed)[5]
-    _, segments = truth_of(picture)
+    _, segments = truth_of(picture, CITYSCAPES)
     things = [s for s in segments if s.category_id in (CAR, PERSON)]
     assert len(things) == len(numbers(picture))
     assert sorted(s.category_id for s in segments if s not in things) == [ROAD, SKY]
@@ -106,7 +107,7 @@ def test_the_truth_lists_every_object_and_stuff_class_once(seed: int) -> None:
 def test_a_set_on_disk_holds_the_clips_and_their_numbers(tmp_path: Path) -> None:
     write_clips(tmp_path / "val", (7,), ClipShape(num_frames=2))
     for packed, frame in zip(
-        PackedSet(tmp_path, "val"), generate_clip(7, ClipShape(num_frames=2)), strict=True
+        PackedSet(tmp_path, "val", CITYSCAPES), generate_clip(7, ClipShape(num_frames=2)), strict=True
     ):
         assert packed.name == frame.name
         assert (packed.class_map == frame.class_map).all()

@@ -61,7 +61,7 @@ def change(root: Path, edit: Callable[[Description], object]) -> None:
 
 
 def test_a_pixel_has_its_class_and_its_object(root: Path) -> None:
-    (picture,) = PackedSet(root, "val")
+    (picture,) = PackedSet(root, "val", CITYSCAPES)
     assert picture.name == "a"
     assert picture.class_map.tolist() == [[255, ROAD, CAR, PERSON], [PERSON, PERSON, CAR, PERSON]]
     assert picture.instance_map.tolist() == [[0, 0, 2, -1], [3, 3, 2, -1]]
@@ -69,17 +69,17 @@ def test_a_pixel_has_its_class_and_its_object(root: Path) -> None:
 
 
 def test_the_picture_is_rgb(root: Path) -> None:
-    red, green, blue = PackedSet(root, "val")[0].image[1, 2].tolist()
+    red, green, blue = PackedSet(root, "val", CITYSCAPES)[0].image[1, 2].tolist()
     assert (red > 190, green < 10, blue < 10) == (True, True, True)
 
 
 def test_classes_of_a_picture_leave_crowds_out(root: Path) -> None:
     change(root, lambda d: d["annotations"][0]["segments_info"].pop(2))
-    assert PackedSet(root, "val").classes_of() == [{ROAD, CAR}]
+    assert PackedSet(root, "val", CITYSCAPES).classes_of() == [{ROAD, CAR}]
 
 
 def test_the_truth_of_a_picture_is_of_quality_one_against_itself(root: Path) -> None:
-    ids, segments = truth_of(PackedSet(root, "val")[0])
+    ids, segments = truth_of(PackedSet(root, "val", CITYSCAPES)[0], CITYSCAPES)
     assert sorted((s.category_id, s.is_crowd) for s in segments) == [
         (ROAD, False),
         (PERSON, False),
@@ -96,40 +96,43 @@ def test_the_truth_of_a_picture_is_of_quality_one_against_itself(root: Path) -> 
 def test_a_missing_file_is_named_when_the_set_is_opened(root: Path) -> None:
     (root / "val" / "panoptic" / "a.png").unlink()
     with pytest.raises(SourceError, match=r"a\.png: no such file, but panoptic\.json names it"):
-        PackedSet(root, "val")
+        PackedSet(root, "val", CITYSCAPES)
     with pytest.raises(SourceError, match=r"panoptic\.json: cannot be read \(No such file"):
-        PackedSet(root, "train")
+        PackedSet(root, "train", CITYSCAPES)
 
 
 def test_an_id_that_only_the_png_or_only_the_json_has_is_named(root: Path) -> None:
     save_ids(root, np.where(IDS == 5, 6, IDS))
     with pytest.raises(SourceError, match=r"a\.png: id 6 of the map is not in the list"):
-        PackedSet(root, "val")[0]
+        PackedSet(root, "val", CITYSCAPES)[0]
     save_ids(root, np.where(IDS == 5, 0, IDS))
     with pytest.raises(SourceError, match=r"a\.png: segment 5 is listed but has no pixel"):
-        PackedSet(root, "val")[0]
+        PackedSet(root, "val", CITYSCAPES)[0]
 
 
 def test_a_map_of_another_size_is_named(root: Path) -> None:
     save_ids(root, IDS[:, :3])
     with pytest.raises(SourceError, match=r"a\.png: size 3x2 differs from that of a\.jpg, 4x2"):
-        PackedSet(root, "val")[0]
+        PackedSet(root, "val", CITYSCAPES)[0]
 
 
 def test_a_grey_png_or_a_broken_picture_is_named(root: Path) -> None:
     cv2.imwrite(str(root / "val" / "panoptic" / "a.png"), IDS.astype(np.uint8))
     with pytest.raises(SourceError, match=r"a\.png: must be an 8-bit RGB PNG"):
-        PackedSet(root, "val")[0]
+        PackedSet(root, "val", CITYSCAPES)[0]
     (root / "val" / "images" / "a.jpg").write_text("not a picture")
     with pytest.raises(SourceError, match=r"a\.jpg: is not a picture that can be read"):
-        PackedSet(root, "val")[0]
+        PackedSet(root, "val", CITYSCAPES)[0]
 
 
 @pytest.mark.parametrize(
     ("edit", "complaint"),
     [
         (lambda d: d["annotations"][0]["segments_info"][0].update(category_id=19), "unknown category 19"),
-        (lambda d: d["categories"][0].update(name="lawn"), "unknown category 0 'lawn'"),
+        (
+            lambda d: d["categories"][0].update(name="lawn"),
+            r"category 0 is 'lawn' \(stuff\), but the model's is 'road'",
+        ),
         (lambda d: d["annotations"][0].update(image_id="b"), "image 'b' is labelled but not in `images`"),
         (lambda d: d.pop("images"), "images must be a list, got nothing"),
     ],
@@ -139,4 +142,4 @@ def test_a_broken_description_is_refused(
 ) -> None:
     change(root, edit)
     with pytest.raises(SourceError, match=complaint):
-        PackedSet(root, "val")
+        PackedSet(root, "val", CITYSCAPES)

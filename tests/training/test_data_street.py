@@ -54,7 +54,7 @@ def write_raw(raw: Path, folder: str, name: str, *lines: str) -> None:
 
 
 def converted_names(out: Path) -> dict[str, list[str]]:
-    return {split: PackedSet(out, split).names() for split in ("train", "val")}
+    return {split: PackedSet(out, split, CITYSCAPES).names() for split in ("train", "val")}
 
 
 def test_a_later_polygon_lies_over_an_earlier_one() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from configs.categories import CITYSCAPES
 from configs.errors import SourceError
 from training.data import camvid, fixed_camera
 from training.data.packed import PackedSet
@@ -78,8 +79,8 @@ def write_camvid(raw: Path, labels: np.ndarray) -> None:
 def test_camvids_parts_become_two_splits(tmp_path: Path) -> None:
     write_camvid(tmp_path / "raw", camvid_labels())
     camvid.convert(tmp_path / "raw", tmp_path / "out", lambda _: [seen(CAR, 4, 14)])
-    assert PackedSet(tmp_path / "out", "train").names() == ["train_1", "val_1"]
-    (picture,) = PackedSet(tmp_path / "out", "val")
+    assert PackedSet(tmp_path / "out", "train", CITYSCAPES).names() == ["train_1", "val_1"]
+    (picture,) = PackedSet(tmp_path / "out", "val", CITYSCAPES)
     assert picture.class_map[12, 5] == CAR
     assert picture.instance_map[12, 5] > 0
     assert picture.instance_map[12, 20] == -1
@@ -131,8 +132,10 @@ def test_the_end_of_a_clip_is_for_training_and_its_beginning_for_validation(tmp_
     write_clip(tmp_path / "clip.mp4", 20)
     background = fixed_camera.read_background(drawing(tmp_path / "b.json"))
     fixed_camera.convert(tmp_path / "clip.mp4", background, tmp_path / "out", 2, lambda _: [seen(CAR, 4, 14)])
-    assert PackedSet(tmp_path / "out", "val").names() == [f"clip_{n:06d}" for n in (0, 2, 4, 6)]
-    assert PackedSet(tmp_path / "out", "train").names() == [f"clip_{n:06d}" for n in (10, 12, 14, 16, 18)]
+    assert PackedSet(tmp_path / "out", "val", CITYSCAPES).names() == [f"clip_{n:06d}" for n in (0, 2, 4, 6)]
+    assert PackedSet(tmp_path / "out", "train", CITYSCAPES).names() == [
+        f"clip_{n:06d}" for n in (10, 12, 14, 16, 18)
+    ]
 
 
 def test_a_clip_that_is_too_short_to_be_split_is_named(tmp_path: Path) -> None:

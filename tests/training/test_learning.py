@@ -70,7 +70,7 @@ def test_overlap_alone_does_not_tell_who_is_who(clips: list[Clip]) -> None:
         first_track: dict[int, int] = {}
         kept = []
         for index, picture in enumerate(clip):
-            view = as_view(picture, thing_ids(settings.category_set))
+            view = as_view(picture, thing_ids(settings.categories))
             count, size = len(view.boxes), picture.class_map.shape
             blank = Detections(
                 index=index,

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from configs.categories import CITYSCAPES
@@ -14,7 +13,8 @@ from models.vpsnet import VPSNet
 from models.weights import load_weights
 from stages.network import architecture_of, load_network
 from tests.training.learning import clips_of, tiny_settings
-from training.data.packed import PackedSet, PanopticPicture, truth_of
+from tests.training.packing import pack
+from training.data.packed import PackedSet
 from training.session import TrainEvents, TrainingSet, picture_weights, train
 from training.trainer import Step
 
@@ -27,33 +27,14 @@ SETTINGS = [
 ]
 
 
-def _pack(pictures: list[PanopticPicture], folder: Path) -> None:
-    for part in ("images", "panoptic"):
-        (folder / part).mkdir(parents=True)
-    annotations = []
-    for picture in pictures:
-        ids, segments = truth_of(picture)
-        blue_green_red = np.stack([ids >> 16, ids >> 8, ids], axis=-1).astype(np.uint8)
-        cv2.imwrite(str(folder / "panoptic" / f"{picture.name}.png"), blue_green_red)
-        cv2.imwrite(str(folder / "images" / f"{picture.name}.jpg"), picture.image[:, :, ::-1])
-        info = [{"id": s.id, "category_id": s.category_id, "iscrowd": 0} for s in segments]
-        annotations.append(
-            {"image_id": picture.name, "file_name": f"{picture.name}.png", "segments_info": info}
-        )
-    description = {
-        "images": [{"id": picture.name, "file_name": f"{picture.name}.jpg"} for picture in pictures],
-        "annotations": annotations,
-        "categories": [{"id": c.id, "name": c.name, "isthing": int(c.is_thing)} for c in CITYSCAPES],
-    }
-    (folder / "panoptic.json").write_text(json.dumps(description))
-
-
 def test_the_pictures_of_a_set_are_drawn_as_often_as_it_counts(tmp_path: Path) -> None:
     (clip,) = clips_of([24])
-    _pack(clip[:2], tmp_path / "one" / "train")
-    _pack(clip[2:5], tmp_path / "other" / "train")
+    pack(clip[:2], tmp_path / "one" / "train", CITYSCAPES)
+    pack(clip[2:5], tmp_path / "other" / "train", CITYSCAPES)
     data = [TrainingSet(tmp_path / "one"), TrainingSet(tmp_path / "other", 4)]
-    weights = picture_weights(data, [PackedSet(part.root, "train") for part in data], rare_below=0.0)
+    weights = picture_weights(
+        data, [PackedSet(part.root, "train", CITYSCAPES) for part in data], rare_below=0.0
+    )
     assert weights.tolist() == [1, 1, 4, 4, 4]
 
 
@@ -63,8 +44,8 @@ def test_a_session_leaves_weights_that_load_a_curve_and_the_validation(
     tmp_path: Path, two_frames: bool
 ) -> None:
     (clip,) = clips_of([24])
-    _pack(clip[:3], tmp_path / "set" / "train")
-    _pack(clip[3:5], tmp_path / "set" / "val")
+    pack(clip[:3], tmp_path / "set" / "train", CITYSCAPES)
+    pack(clip[3:5], tmp_path / "set" / "val", CITYSCAPES)
     settings = tiny_settings([*SETTINGS, f"train.two_frames={str(two_frames).lower()}"])
     origins: list[str] = []
     steps: list[Step] = []

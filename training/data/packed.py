@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from torch.utils.data import Dataset
 
-from configs.categories import CITYSCAPES, Category
+from configs.categories import Category, same_classes
 from configs.errors import SourceError
 from evaluation.formats.labelled import LabelledFrame
 from evaluation.segments import LabelledSegment, to_positions
@@ -50,11 +50,13 @@ class Pictures(Protocol):
 class PackedSet(Dataset[PanopticPicture]):
     """The pictures of one split by position, in the order of its `images`; other processes may have it."""
 
-    def __init__(self, root: Path | str, split: str, categories: Sequence[Category] = CITYSCAPES) -> None:
+    def __init__(self, root: Path | str, split: str, categories: Sequence[Category]) -> None:
+        """`categories` are the model's, by class index; SourceError if the set has others."""
         self._folder = Path(root) / split
         self._categories = tuple(categories)
         self._labels, pictures = open_pictures(self._folder)
         _check_categories(self._labels.source, self._labels.categories, self._categories)
+        self._class_of = {category.id: index for index, category in enumerate(self._categories)}
         self._entries = [(p.path, p.label) for p in pictures if p.label is not None]
         self._videos = [p.label.video if p.is_frame else None for p in pictures if p.label is not None]
         self._numbers = _numbers_in_videos(self._videos, [label for _, label in self._entries])
@@ -100,18 +102,19 @@ class PackedSet(Dataset[PanopticPicture]):
     def classes_of(self) -> list[frozenset[int]]:
         """Classes that each picture shows, crowds left out; without opening a picture."""
         return [
-            frozenset(s.category_id for s in label.segments if not s.is_crowd) for _, label in self._entries
+            frozenset(self._class_of[s.category_id] for s in label.segments if not s.is_crowd)
+            for _, label in self._entries
         ]
 
     def objects_of(self) -> list[list[tuple[int, int, int]]]:
         """(instance number, class, area in pixels) of each picture's objects; without opening a picture."""
         return [
             [
-                (number, segment.category_id, segment.area_px or 0)
+                (number, self._class_of[segment.category_id], segment.area_px or 0)
                 for number, segment in zip(
                     self._numbers_of(label.segments, self._numbers.get(video)), label.segments, strict=True
                 )
-                if self._categories[segment.category_id].is_thing and not segment.is_crowd
+                if self._is_thing(segment) and not segment.is_crowd
             ]
             for (_, label), video in zip(self._entries, self._videos, strict=True)
         ]
@@ -121,7 +124,7 @@ class PackedSet(Dataset[PanopticPicture]):
         areas = np.zeros(len(self._categories))
         for _, label in self._entries:
             for segment in label.segments:
-                areas[segment.category_id] += segment.area_px or 0
+                areas[self._class_of[segment.category_id]] += segment.area_px or 0
         return areas
 
     @staticmethod
@@ -135,13 +138,16 @@ class PackedSet(Dataset[PanopticPicture]):
         self, segments: Sequence[LabelledSegment], in_video: dict[int, int] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Class and instance by position in the list of segments; position 0 is void."""
-        classes = np.array([VOID_CLASS, *(segment.category_id for segment in segments)], np.uint8)
+        classes = np.array([VOID_CLASS, *(self._class_of[s.category_id] for s in segments)], np.uint8)
         instances = np.zeros(len(segments) + 1, np.int32)
         numbers = self._numbers_of(segments, in_video)
         for position, (segment, number) in enumerate(zip(segments, numbers, strict=True), 1):
-            if self._categories[segment.category_id].is_thing:
+            if self._is_thing(segment):
                 instances[position] = CROWD_INSTANCE if segment.is_crowd else number
         return classes, instances
+
+    def _is_thing(self, segment: LabelledSegment) -> bool:
+        return self._categories[self._class_of[segment.category_id]].is_thing
 
 
 def _numbers_in_videos(
@@ -155,20 +161,46 @@ def _numbers_in_videos(
     return {video: {one: n for n, one in enumerate(sorted(own), 1)} for video, own in ids.items()}
 
 
-def truth_of(picture: PanopticPicture) -> tuple[np.ndarray, list[LabelledSegment]]:
-    """The picture's id map, (H, W) int32, and its segments, as `evaluation.pq` compares them."""
+def open_labelled(root: Path, split: str, categories: Sequence[Category]) -> PackedSet:
+    """A split to learn from or to judge by; SourceError if it has no labelled picture."""
+    pictures = PackedSet(root, split, categories)
+    if not len(pictures):
+        raise SourceError(f"{root / split / 'panoptic.json'}: has no labelled picture; list some there")
+    return pictures
+
+
+def truth_of(
+    picture: PanopticPicture, categories: Sequence[Category]
+) -> tuple[np.ndarray, list[LabelledSegment]]:
+    """The picture's id map, (H, W) int32, and its segments, as `evaluation.pq` compares them.
+
+    `categories` by class index.
+    """
     ids = ((picture.instance_map + 1) << 8) + picture.class_map + 1
     ids[picture.class_map == VOID_CLASS] = 0
     segments = [
-        LabelledSegment(id=value, category_id=(value & 0xFF) - 1, is_crowd=value >> 8 == CROWD_INSTANCE + 1)
+        LabelledSegment(
+            id=value,
+            category_id=categories[(value & 0xFF) - 1].id,
+            is_crowd=value >> 8 == CROWD_INSTANCE + 1,
+        )
         for value in np.flatnonzero(np.bincount(ids.reshape(-1))).tolist()
         if value
     ]
     return ids, segments
 
 
-def _check_categories(path: Path, listed: Sequence[Category], known: tuple[Category, ...]) -> None:
-    names = {category.id: category.name for category in known}
-    for category in listed:
-        if names.get(category.id) != category.name:
-            raise SourceError(f"{path}: unknown category {category.id} {category.name!r}")
+def _check_categories(path: Path, listed: Sequence[Category], model: Sequence[Category]) -> None:
+    if same_classes(listed, model):
+        return
+    theirs, ours = ({c.id: _described(c) for c in categories} for categories in (listed, model))
+    number = min(n for n in {*theirs, *ours} if theirs.get(n) != ours.get(n))
+    raise SourceError(
+        f"{path}: category {number} is {theirs.get(number, 'not listed')}, but the model's is "
+        f"{ours.get(number, 'not listed')}; list the same categories in all splits and sets, or name the "
+        "config.yaml of a model of this set with --config"
+    )
+
+
+def _described(category: Category) -> str:
+    return f"{category.name!r} ({'thing' if category.is_thing else 'stuff'})"
