@@ -14,13 +14,11 @@ from torch import Tensor
 from models.vpsnet import VPSNet
 
 _OF_CLASSES = ("semantic.score",)
-"""Layers with a row per class."""
-_OF_LABELS = {
-    "box.box_predictor.cls_score": 1,
-    "box.box_predictor.bbox_pred": 4,
-    "mask.mask_predictor.mask_fcn_logits": 1,
-}
-"""Layers with so many rows per label."""
+"""Layers that tell classes apart, with a row per class."""
+_OF_LABELS = ("box.box_predictor.cls_score",)
+"""The same, with a row per label."""
+_OUTLINES = {"box.box_predictor.bbox_pred": 4, "mask.mask_predictor.mask_fcn_logits": 1}
+"""Layers that outline an object of a label that is known, with so many rows per label."""
 
 Origins = Sequence[int | None]
 """Of each new class or label the old one that it continues; None: it is new."""
@@ -51,9 +49,9 @@ class CarryReport:
 def carry_over(old: VPSNet, old_names: Sequence[str], new: VPSNet, new_names: Sequence[str]) -> CarryReport:
     """Fill `new` from `old`, a network of the same sizes; names by class index.
 
-    A class of a name that both have keeps its rows. A new thing begins with the mean of the old things'
-    rows, so that it is found and outlined as an object from the start; a new class's semantic row stays as
-    it is.
+    A class of a name that both have keeps its rows. What outlines a new thing begins as the mean of the old
+    things. What tells it from others stays as it is in `new`, at random: equal rows would learn the same
+    for long.
     """
     index_of = {name: index for index, name in enumerate(old_names)}
     classes = [index_of.get(name) for name in new_names]
@@ -65,9 +63,10 @@ def carry_over(old: VPSNet, old_names: Sequence[str], new: VPSNet, new_names: Se
         if layer in _OF_CLASSES:
             rows = _carried(before[name], value, classes, 1)
         elif layer in _OF_LABELS:
-            rows = _carried(
-                before[name], _mean_thing(before[name], value, _OF_LABELS[layer]), labels, _OF_LABELS[layer]
-            )
+            rows = _carried(before[name], value, labels, 1)
+        elif layer in _OUTLINES:
+            width = _OUTLINES[layer]
+            rows = _carried(before[name], _mean_thing(before[name], value, width), labels, width)
         else:
             rows = before[name]
         num_whole += rows.shape == before[name].shape and torch.equal(rows, before[name])

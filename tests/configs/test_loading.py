@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.categories import CITYSCAPES, Category
 from configs.errors import SettingsError
 from configs.loading import describe_preset, dump_settings, load_settings, preset_names
 from configs.schema import Settings
@@ -87,6 +88,47 @@ def test_a_bad_file_is_named_with_the_key(tmp_path: Path, text: str, message: st
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(SettingsError, match=rf"mine\.yaml: .*{message}"):
+        load_settings(str(file))
+
+
+OWN = """
+categories:
+- {id: 7, name: conveyor, is_thing: false, color: [110, 110, 120]}
+- {id: 900, name: box, is_thing: true, color: [160, 110, 60]}
+"""
+
+
+def test_categories_may_be_a_list_and_survive_being_written_and_read(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(OWN)
+    settings = load_settings(str(file))
+    assert settings.categories == (
+        Category(7, "conveyor", False, (110, 110, 120)),
+        Category(900, "box", True, (160, 110, 60)),
+    )
+    file.write_text(dump_settings(settings))
+    assert load_settings(str(file)) == settings
+
+
+def test_the_categories_of_a_known_set_are_written_as_its_name() -> None:
+    assert load_settings("street").categories == CITYSCAPES
+    assert dump_settings(load_settings("street")).startswith("categories: cityscapes\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("is_thing: true", "isthing: true"), r"categories\.1\.is_thing: .* field required"),
+        (("name: box", "name: box, size: 3"), r"categories\.1\.size: 3 is not allowed"),
+        (("name: box", "name: conveyor"), "2 categories have the name 'conveyor'; give each its own"),
+        (("is_thing: true", "is_thing: false"), "no category is a thing"),
+        ((OWN, "categories: coco"), "'coco' is not allowed: must be a list of categories, or one of: city"),
+    ],
+)
+def test_bad_categories_are_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(OWN.replace(*change))
+    with pytest.raises(SettingsError, match=rf"own\.yaml: .*{message}"):
         load_settings(str(file))
 
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from configs.categories import CITYSCAPES
 from configs.errors import OutputError
-from stages.results import Layout, prepare_output, replacing
+from stages.results import Layout, complete_runs, join_records, prepare_output, replacing, write_record
+from tests.panoptics import make_frame, make_panoptic, road, thing
 
 
 def test_each_stream_gets_a_folder(tmp_path: Path) -> None:
@@ -47,3 +52,17 @@ def test_an_error_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> No
     with pytest.raises(RuntimeError):
         fail_half_way()
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file.json", "old")]
+
+
+def test_files_carry_the_ids_and_names_of_the_categories_not_their_positions(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.parts.mkdir()
+    categories = [replace(c, id=900 - c.id, name=f"my {c.name}") for c in CITYSCAPES]
+    frame = make_frame(np.zeros((4, 6, 3), np.uint8))
+    panoptic = make_panoptic(np.ones((4, 6), np.uint8), [road(), thing(12)])
+    write_record(layout, "clip", [frame], [panoptic], categories)
+    join_records(layout, complete_runs(layout), categories)
+    written = json.loads(layout.panoptic.read_text())
+    assert [s["category_id"] for s in written["annotations"][0]["segments_info"]] == [900, 887]
+    assert (written["categories"][13]["id"], written["categories"][13]["name"]) == (887, "my car")
+    assert json.loads(layout.tracks.read_text())["class"] == "my car"
