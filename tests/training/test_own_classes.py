@@ -226,7 +226,7 @@ STREET = [
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_street_model_learns_five_classes_of_a_factory(tmp_path: Path) -> None:
-    """In 30 steps to PQ 0.88; without a step it is at 0.NN."""
+    """In 30 steps from PQ 0.00 to 0.88; without the start they reach 0.25."""
     shape = ClipShape(num_frames=2, min_objects=3, object_scale=1.25, min_visible_px=100)
     for split, seeds in (("train", range(30)), ("val", range(1000, 1008))):
         pack((p for seed in seeds for p in own_clip(seed, shape)), tmp_path / "set" / split, OWN)
