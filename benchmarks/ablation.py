@@ -62,7 +62,7 @@ class _Row:
         self, tracking: Tracking, base: Settings, overrides: Sequence[str], labels: LabelledSet
     ) -> None:
         settings = resolve(load_settings("street", [*overrides, *tracking.overrides]))
-        self.name = tracking.name
+        self.name, self._categories = tracking.name, settings.categories
         self._track, self._panoptic = TrackStage(settings), PanopticStage(base)
         self._memory: TrackMemory | None = None
         self._evaluators = {
@@ -79,7 +79,9 @@ class _Row:
         if index not in video.labels:
             return
         panoptic = self._panoptic(detections, tracks)
-        overlap = frame_overlap(*labels.read(video.labels[index]), *predicted_segments(panoptic))
+        overlap = frame_overlap(
+            *labels.read(video.labels[index]), *predicted_segments(panoptic, self._categories)
+        )
         sparse, dense = self._evaluators[video.name.split("-")[0]]
         dense.add(video.name, overlap)
         if index % _EVERY == _EVERY - 1:

@@ -44,7 +44,9 @@ def clips_and_speed(data: Path, settings: Settings, clips: int, frames: int) -> 
             panoptic, past = model(frame, past)
             seconds.append(time.perf_counter() - began)
             truth = labels.read(video.labels[frame.index])
-            evaluator.add(video.name, frame_overlap(*truth, *predicted_segments(panoptic)))
+            evaluator.add(
+                video.name, frame_overlap(*truth, *predicted_segments(panoptic, settings.categories))
+            )
     return evaluator.result(), 1 / statistics.median(seconds[_WARM_FRAMES:])
 
 
@@ -69,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for precision in options.precisions:
             size = [f"input.short_side_px={side}", f"input.max_long_side_px={5 * side // 2}"]
             settings = resolve(load_settings("street", [*weights, *size, f"model.precision={precision}"]))
-            quality = validate(load_network(settings), settings, PackedSet(options.data, "val"))
+            quality = validate(
+                load_network(settings), settings, PackedSet(options.data, "val", settings.categories)
+            )
             clips, rate = clips_and_speed(options.composed, settings, options.clips, options.frames)
             assert clips.vpq
             assert clips.stq

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from configs.categories import CITYSCAPES
 from evaluation.video_set import open_video_set
 from tests.training.compose.stills import CAR, PERSON, drawn_still
 from training.data.composed import main
@@ -56,7 +57,7 @@ def test_each_clip_is_a_video_to_the_evaluation(composed: Path) -> None:
 
 
 def test_a_training_sees_the_frames_before_and_the_same_number_for_the_same_car(composed: Path) -> None:
-    frames = PackedSet(composed / "one", "train")
+    frames = PackedSet(composed / "one", "train", CITYSCAPES)
     assert frames.earlier(2) == [[], [0], [1, 0], [], [3], [4, 3]]
     cars = [frame.instance_map[frame.class_map == CAR] for frame in frames]
     assert len({tuple(np.unique(numbers).tolist()) for numbers in cars[:3]}) == 1
@@ -64,7 +65,7 @@ def test_a_training_sees_the_frames_before_and_the_same_number_for_the_same_car(
 
 def test_objects_and_places_of_the_validation_are_not_those_of_the_training(composed: Path) -> None:
     for split, own, other in (("train", CAR, BUS), ("val", BUS, CAR)):
-        shown = set().union(*PackedSet(composed / "one", split).classes_of())
+        shown = set().union(*PackedSet(composed / "one", split, CITYSCAPES).classes_of())
         assert own in shown
         assert other not in shown
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from configs.categories import CITYSCAPES
 from training.compose.boards import Group
 from training.compose.casting import ClipShape, write_script
 from training.compose.clip import ComposedFrame, compose
@@ -39,7 +40,7 @@ _TRIES = 20
 def compose_frames(data: Path, split: str, number: int, shape: ClipShape) -> Iterator[ComposedFrame]:
     """The frames of clip `number` of a split."""
     cv2.setNumThreads(1)
-    stills = PackedSet(data, split)
+    stills = PackedSet(data, split, CITYSCAPES)
     rng = np.random.default_rng((_SEEDS[split], number))
     # a still in which nothing can be moved makes a dull clip
     for position in rng.permutation(len(stills))[:_TRIES].tolist():
@@ -62,7 +63,7 @@ def clip_shape(number: int, num_frames: int) -> ClipShape:
 
 @lru_cache(maxsize=1)
 def _guests(data: Path, split: str, round_number: int) -> list[Group]:
-    stills = PackedSet(data, split)
+    stills = PackedSet(data, split, CITYSCAPES)
     rng = np.random.default_rng((_SEEDS[split], 1_000_000 + round_number))
     chosen = rng.permutation(len(stills))[:_GUEST_STILLS].tolist()
     return [group for position in chosen for group in dismantle(stills[position]).groups if group.is_whole]
