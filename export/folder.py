@@ -96,7 +96,7 @@ def _metadata(settings: Settings, picture_size: Size) -> dict[str, str]:
     return {
         "picture_size": f"{picture_size[1]}x{picture_size[0]}",
         "flow_stride": str(settings.flow.stride),
-        "categories": ",".join(category.name for category in settings.category_set),
+        "categories": ",".join(category.name for category in settings.categories),
     }
 
 
