@@ -216,7 +216,7 @@ def test_a_checkpoint_of_other_classes_is_named(tmp_path: Path) -> None:
 
 STREET = [
     *("run.device=cpu", "run.threads=2", "model.precision=fp32", "input.short_side_px=128"),
-    *("train.steps=30", "train.batch_pictures=4", "train.warmup_steps=5", "train.learning_rate=1e-3"),
+    *("train.steps=60", "train.batch_pictures=4", "train.warmup_steps=5", "train.learning_rate=1e-3"),
     *("train.base_height_px=128", "train.crop_px=[128, 192]", "train.scale_range=[0.9, 1.1]"),
     *("train.ema_decay=0.9", "train.regions_per_picture=64", "train.loader_processes=0"),
     "detect.proposals=100",
@@ -226,7 +226,7 @@ STREET = [
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_street_model_learns_five_classes_of_a_factory(tmp_path: Path) -> None:
-    """In 30 steps from PQ 0.00 to 0.88; without the start they reach 0.25."""
+    """In 60 steps from PQ 0.00 to 0.88; without the start they reach 0.30, and no thing."""
     shape = ClipShape(num_frames=2, min_objects=3, object_scale=1.25, min_visible_px=100)
     for split, seeds in (("train", range(30)), ("val", range(1000, 1008))):
         pack((p for seed in seeds for p in own_clip(seed, shape)), tmp_path / "set" / split, OWN)
@@ -235,8 +235,8 @@ def test_the_street_model_learns_five_classes_of_a_factory(tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     validation = json.loads((tmp_path / "out" / "validation.json").read_text())
     assert set(validation["classes"]) == {"conveyor", "wall", "box", "tin", "bottle"}
-    assert validation["groups"]["all"]["pq"] >= 0.7
-    assert validation["groups"]["things"]["pq"] >= 0.6
+    assert validation["groups"]["all"]["pq"] >= 0.75
+    assert validation["groups"]["things"]["pq"] >= 0.65
 
     clip = make_video(tmp_path / "clip.mp4", pictures=[p.image for p in own_clip(1001, shape)])
     out = tmp_path / "results"
