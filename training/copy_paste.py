@@ -16,6 +16,8 @@ import numpy as np
 from training.data.packed import PanopticPicture, Pictures
 
 _MIN_AREA_PX = 500
+_MARGIN_PX = 2
+"""Around an object: to see what is below it, and for a soft edge."""
 _TRIES = 3
 _SHIFT = 0.25
 """Largest displacement to the side, in widths of the picture."""
@@ -38,12 +40,37 @@ class Donor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cutting:
-    """What is copied: everything in the size of the picture it comes from."""
+    """What is copied: a window of the picture it comes from, wider than the object where the picture is."""
 
     image: np.ndarray
     classes: np.ndarray
     numbers: np.ndarray
-    """(H, W) int32: 0 outside; 1, 2 the objects."""
+    """(h, w) uint8: 0 outside; 1, 2 the objects."""
+    top: int
+    left: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Where it lies in the picture."""
+        height, width = self.numbers.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    def to_the_side(self, shift: int, picture_width: int, *, mirrored: bool) -> _Cutting:
+        """Mirrored about the picture's middle or not, then shifted; what leaves the picture is cut off."""
+        width = self.numbers.shape[1]
+        left = (picture_width - self.left - width if mirrored else self.left) + shift
+        first = min(max(-left, 0), width)
+        last = max(min(width, picture_width - left), first)
+        columns = np.arange(first, last)
+        if mirrored:
+            columns = width - 1 - columns
+        return _Cutting(
+            self.image[:, columns],
+            self.classes[:, columns],
+            self.numbers[:, columns],
+            self.top,
+            left + first,
+        )
 
 
 class ObjectBank:
@@ -78,25 +105,29 @@ class ObjectBank:
 
     def _cut(self, source: PanopticPicture, donor: Donor) -> _Cutting:
         mask = source.instance_map == donor.number
-        numbers = mask.astype(np.int32)
-        near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-        partners = self._partners.get(donor.category_id, set())
-        beside = near & np.isin(source.class_map, list(partners)) & (source.instance_map > 0)
-        if beside.any():
-            partner = np.bincount(source.instance_map[beside]).argmax()
-            numbers[source.instance_map == partner] = 2
-        return _Cutting(source.image, source.class_map, numbers)
+        numbers = mask.astype(np.uint8)
+        partners = self._partners.get(donor.category_id)
+        if partners:
+            near = cv2.dilate(numbers, np.ones((5, 5), np.uint8)).astype(bool)
+            beside = near & np.isin(source.class_map, list(partners)) & (source.instance_map > 0)
+            if beside.any():
+                partner = np.bincount(source.instance_map[beside]).argmax()
+                numbers[source.instance_map == partner] = 2
+        x, y, width, height = cv2.boundingRect(numbers)
+        top, left = max(y - _MARGIN_PX, 0), max(x - _MARGIN_PX, 0)
+        window = slice(top, y + height + _MARGIN_PX), slice(left, x + width + _MARGIN_PX)
+        return _Cutting(source.image[window], source.class_map[window], numbers[window], top, left)
 
     def _pasted(
         self, picture: PanopticPicture, cutting: _Cutting, rng: np.random.Generator
     ) -> PanopticPicture:
         for _ in range(_TRIES):
-            moved = _moved(cutting, rng)
+            moved = _moved(cutting, picture.image.shape[1], rng)
             mask = moved.numbers > 0
-            nearer = _nearer(picture, _lowest_row(mask))
+            nearer = _nearer(picture, moved)
             visible, below = mask & ~nearer, _below(mask)
             # behind a nearer object there may be ground
-            stands = (nearer | np.isin(picture.class_map, self._ground))[below]
+            stands = (nearer | np.isin(picture.class_map[moved.window], self._ground))[below]
             if np.count_nonzero(visible) >= _MIN_AREA_PX and stands.sum() >= _GROUND_SHARE * max(
                 stands.size, 1
             ):
@@ -114,21 +145,11 @@ def donors_of(pictures: Sequence[Sequence[tuple[int, int, int]]]) -> list[Donor]
     ]
 
 
-def _moved(cutting: _Cutting, rng: np.random.Generator) -> _Cutting:
+def _moved(cutting: _Cutting, picture_width: int, rng: np.random.Generator) -> _Cutting:
     """Mirrored or not, and shifted to the side, unless the picture's side cuts it."""
-    width = cutting.numbers.shape[1]
     is_whole = not cutting.numbers[:, [0, -1]].any()
-    shift = float(round(rng.uniform(-_SHIFT, _SHIFT) * width)) if is_whole else 0.0
-    side = np.array([[1.0, 0.0, shift], [0.0, 1.0, 0.0]])
-    if rng.random() < 0.5:
-        side = np.array([[-1.0, 0.0, width - 1.0 + shift], [0.0, 1.0, 0.0]])
-    flat = (width, cutting.numbers.shape[0])
-
-    def warped(map_: np.ndarray) -> np.ndarray:
-        return cv2.warpAffine(map_, side, flat, flags=cv2.INTER_NEAREST)
-
-    numbers = warped(cutting.numbers.astype(np.uint8)).astype(np.int32)
-    return _Cutting(warped(cutting.image), warped(cutting.classes), numbers)
+    shift = round(rng.uniform(-_SHIFT, _SHIFT) * picture_width) if is_whole else 0
+    return cutting.to_the_side(shift, picture_width, mirrored=rng.random() < 0.5)
 
 
 def _lowest_row(mask: np.ndarray) -> int:
@@ -136,16 +157,18 @@ def _lowest_row(mask: np.ndarray) -> int:
     return int(rows[-1]) if len(rows) else -1
 
 
-def _nearer(picture: PanopticPicture, row: int) -> np.ndarray:
-    """(H, W) bool: pixels of objects that stand lower than this row."""
-    below = picture.instance_map[row + 1 :]
-    numbers = np.unique(below[below > 0])
-    nearer: np.ndarray = np.isin(picture.instance_map, numbers)
+def _nearer(picture: PanopticPicture, cutting: _Cutting) -> np.ndarray:
+    """(h, w) bool of the cutting's window: pixels of the picture's objects that stand lower than it."""
+    below = picture.instance_map[cutting.top + _lowest_row(cutting.numbers > 0) + 1 :]
+    # one place more: -1, a crowd, is the last
+    is_nearer = np.zeros(int(picture.instance_map.max(initial=0)) + 2, bool)
+    is_nearer[below[below > 0]] = True
+    nearer: np.ndarray = is_nearer[picture.instance_map[cutting.window]]
     return nearer
 
 
 def _below(mask: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the pixels right below the lowest quarter of the mask."""
+    """(h, w) bool: the pixels right below the lowest quarter of the mask."""
     last = _lowest_row(mask)
     first = int(np.flatnonzero(mask.any(1))[0]) if last >= 0 else 0
     edge = np.zeros_like(mask)
@@ -157,11 +180,12 @@ def _below(mask: np.ndarray) -> np.ndarray:
 def _over(picture: PanopticPicture, cutting: _Cutting, visible: np.ndarray) -> PanopticPicture:
     """The picture with the cutting's visible pixels over it; along their edge they let it shine through."""
     alpha = cv2.GaussianBlur(visible.astype(np.float32), (3, 3), 0.7)[..., None] * visible[..., None]
-    image = (picture.image * (1 - alpha) + cutting.image * alpha).astype(np.uint8)
-    first = int(picture.instance_map.max(initial=0))
-    return replace(
-        picture,
-        image=image,
-        class_map=np.where(visible, cutting.classes, picture.class_map),
-        instance_map=np.where(visible, first + cutting.numbers, picture.instance_map),
+    image, classes, instances = (
+        whole.copy() for whole in (picture.image, picture.class_map, picture.instance_map)
     )
+    first = int(instances.max(initial=0))
+    window = cutting.window
+    image[window] = (image[window] * (1 - alpha) + cutting.image * alpha).astype(np.uint8)
+    classes[window][visible] = cutting.classes[visible]
+    instances[window][visible] = first + cutting.numbers[visible].astype(np.int32)
+    return replace(picture, image=image, class_map=classes, instance_map=instances)

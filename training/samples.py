@@ -232,7 +232,10 @@ def _to_view(scene: _Scene, thing_ids: tuple[int, ...]) -> View:
 
 
 def _crowd_boxes(scene: _Scene, thing_ids: tuple[int, ...]) -> Tensor:
-    crowd = ((scene.instances == CROWD_INSTANCE) & np.isin(scene.classes, thing_ids)).astype(np.uint8)
+    is_crowd = scene.instances == CROWD_INSTANCE
+    if not is_crowd.any():
+        return torch.zeros(0, 4)
+    crowd = (is_crowd & np.isin(scene.classes, thing_ids)).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(crowd, connectivity=8)
     boxes = [(x, y, x + w, y + h) for x, y, w, h, _ in stats[1:].tolist()]
     return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
