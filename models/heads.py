@@ -20,6 +20,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
 from models.pyramid import STRIDES
+from models.region_sampling import SAMPLES_PER_BIN, pool_regions
 
 Size = tuple[int, int]
 
@@ -80,17 +81,22 @@ def region_levels(levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 class RegionPooler(nn.Module):
-    """RoIAlign with 2 samples a bin, each region from the level that fits its size."""
+    """RoIAlign with 2 x 2 samples a bin, each region from the level that fits its size."""
 
     def __init__(self, output_size: int, canonical_px: float) -> None:
         super().__init__()
         self.align = MultiScaleRoIAlign(
-            ["0", "1", "2", "3"], output_size, sampling_ratio=2, canonical_scale=round(canonical_px)
+            ["0", "1", "2", "3"],
+            output_size,
+            sampling_ratio=SAMPLES_PER_BIN,
+            canonical_scale=round(canonical_px),
         )
 
     def forward(self, levels: Sequence[Tensor], boxes: Sequence[Tensor], padded_size: Size) -> Tensor:
         """`region_levels` of P2..P6, and boxes per picture -> (R, C, S, S), float32."""
         with torch.autocast(levels[0].device.type, enabled=False):
+            if levels[0].requires_grad and levels[0].device.type == "cpu":
+                return pool_regions(levels, boxes, self.align.output_size[0], self.align.canonical_scale)
             pooled: Tensor = self.align(
                 _named(levels), [x.float() for x in boxes], [padded_size] * len(boxes)
             )
