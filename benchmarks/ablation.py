@@ -108,6 +108,11 @@ def frames_of(video: LabelledVideo, limit: int) -> Iterator[Frame]:
         )
 
 
+def clip_number(video: LabelledVideo) -> int:
+    """By number, so that the first clips are of both kinds."""
+    return int(video.name.split("-")[1])
+
+
 def measure(
     data: Path, overrides: Sequence[str], trackings: Sequence[Tracking], *, clips: int, frames: int
 ) -> list[_Row]:
@@ -116,7 +121,7 @@ def measure(
     settings = resolve(load_settings("street", list(overrides)))
     detector = Detector(settings)
     rows = [_Row(tracking, settings, overrides, labels) for tracking in trackings]
-    for video in videos[:clips]:
+    for video in sorted(videos, key=clip_number)[:clips]:
         past = None
         for frame in frames_of(video, frames):
             detections, past = detector(frame, past)
@@ -132,8 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, help="other than the preset's")
     parser.add_argument("--image-weights", type=Path, help="trained alike, but without fusion")
     parser.add_argument("--raft", type=Path, help="weights of RAFT-small")
-    parser.add_argument("--clips", type=int, default=1000)
-    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--clips", type=int, default=1000, help="of both kinds, the first")
+    parser.add_argument("--frames", type=int, default=1000, help="of each clip, the first")
     options = parser.parse_args(arguments)
     limit_spinning()
     weights = [f"model.weights={options.weights.absolute()}"] if options.weights else []

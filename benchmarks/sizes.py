@@ -3,7 +3,8 @@
     python -m benchmarks.sizes --data data/street --composed data/composed [--sides 320 384 448 512]
 
 PQ and mIoU on the set's validation pictures; VPQ and STQ on the first frames of composed validation clips;
-frames a second of the model alone (features to panoptic, one process), the median over their frames.
+frames a second of the model alone (features to panoptic, one process), the median over their frames. In the
+rows "int8" backbone and pyramid are computed in 8 bits by ONNX Runtime, the rest as in fp32.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ablation import frames_of
+import numpy as np
+
+from benchmarks.ablation import clip_number, frames_of
+from benchmarks.int8 import network_in_8_bits
 from benchmarks.machine import machine_line
 from configs.loading import load_settings
 from configs.schema import Settings
@@ -23,6 +27,7 @@ from evaluation.overlap import frame_overlap
 from evaluation.segments import predicted_segments
 from evaluation.video_set import open_video_set
 from evaluation.vpq import CITYSCAPES_VPS_WINDOWS
+from models.vpsnet import VPSNet
 from pipeline.resolve import limit_spinning, resolve
 from stages.network import load_network
 from stages.whole_model import WholeModel
@@ -30,14 +35,17 @@ from training.data.packed import PackedSet
 from training.validate import validate
 
 _WARM_FRAMES = 3
+_CALIBRATION_PICTURES = 24
 
 
-def clips_and_speed(data: Path, settings: Settings, clips: int, frames: int) -> tuple[Evaluation, float]:
+def clips_and_speed(
+    data: Path, settings: Settings, network: VPSNet, clips: int, frames: int
+) -> tuple[Evaluation, float]:
     """Quality on the first frames of the first clips, and frames a second."""
     labels, videos = open_video_set(data)
-    model, seconds = WholeModel(settings), []
+    model, seconds = WholeModel(settings, network), []
     evaluator = Evaluator(labels.categories, ("vpq", "stq"), CITYSCAPES_VPS_WINDOWS)
-    for video in videos[:clips]:
+    for video in sorted(videos, key=clip_number)[:clips]:
         past = None
         for frame in frames_of(video, frames):
             began = time.perf_counter()
@@ -50,6 +58,13 @@ def clips_and_speed(data: Path, settings: Settings, clips: int, frames: int) -> 
     return evaluator.result(), 1 / statistics.median(seconds[_WARM_FRAMES:])
 
 
+def calibration_pictures(data: Path, settings: Settings) -> list[np.ndarray]:
+    """Some pictures of the training split."""
+    pictures = PackedSet(data, "train", settings.categories)
+    step = max(len(pictures) // _CALIBRATION_PICTURES, 1)
+    return [pictures[position].image for position in range(0, len(pictures), step)][:_CALIBRATION_PICTURES]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -57,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--composed", type=Path, required=True, help="the composed set")
     parser.add_argument("--weights", type=Path, help="other than the preset's")
     parser.add_argument("--sides", type=int, nargs="+", default=[320, 384, 448, 512])
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "int8"])
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--frames", type=int, default=10)
     options = parser.parse_args(arguments)
@@ -70,11 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for side in options.sides:
         for precision in options.precisions:
             size = [f"input.short_side_px={side}", f"input.max_long_side_px={5 * side // 2}"]
-            settings = resolve(load_settings("street", [*weights, *size, f"model.precision={precision}"]))
-            quality = validate(
-                load_network(settings), settings, PackedSet(options.data, "val", settings.categories)
+            arithmetic = f"model.precision={'fp32' if precision == 'int8' else precision}"
+            settings = resolve(load_settings("street", [*weights, *size, arithmetic]))
+            network = (
+                network_in_8_bits(settings, calibration_pictures(options.data, settings))
+                if precision == "int8"
+                else load_network(settings)
             )
-            clips, rate = clips_and_speed(options.composed, settings, options.clips, options.frames)
+            quality = validate(network, settings, PackedSet(options.data, "val", settings.categories))
+            clips, rate = clips_and_speed(options.composed, settings, network, options.clips, options.frames)
             assert clips.vpq
             assert clips.stq
             groups = quality.panoptic

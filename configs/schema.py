@@ -45,9 +45,9 @@ class Section(BaseModel):
 class InputSettings(Section):
     """From a decoded picture to the network's input."""
 
-    short_side_px: Annotated[int, Field(ge=32)] = 384
+    short_side_px: Annotated[int, Field(ge=32)] = 448
     """The shorter side is resized to this, aspect kept."""
-    max_long_side_px: Annotated[int, Field(ge=32)] = 960
+    max_long_side_px: Annotated[int, Field(ge=32)] = 1120
     """Unless the longer side would exceed this."""
 
 
@@ -96,7 +96,7 @@ class DetectSettings(Section):
 
     proposals_before_nms: Positive = 300
     """Per pyramid level."""
-    proposals: Positive = 300
+    proposals: Positive = 200
     """Over all levels, after suppression."""
     proposal_nms_iou: Fraction01 = 0.7
     score_threshold: Fraction01 = 0.5
@@ -126,7 +126,7 @@ class TrackSettings(Section):
 class PanopticSettings(Section):
     """From objects and semantic logits to one map."""
 
-    min_stuff_area_px: Annotated[int, Field(ge=0)] = 288
+    min_stuff_area_px: Annotated[int, Field(ge=0)] = 576
     """Stuff of a class covering fewer network pixels than this becomes void."""
     unknown_class: bool = True
     """UPSNet's unknown class: pixels that look like a thing but belong to no object become void."""

@@ -65,7 +65,7 @@ def test_the_folder_holds_all_files_and_nothing_else(folder: Path) -> None:
 def test_the_settings_load_the_weights_beside_them(folder: Path) -> None:
     settings = load_settings(str(folder / "config.yaml"), ["run.device=cpu"])
     assert settings.model.weights == str(folder / "weights.safetensors")
-    assert settings.input.short_side_px == 384
+    assert settings.input.short_side_px == 448
     assert load_network(settings).architecture.fpn_channels == 96
 
 
