@@ -9,27 +9,44 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor
 
 from configs.schema import Settings
 from export.onnx_file import write_onnx
-from export.parts import features_part
+from export.parts import Part, features_part
 from models.vpsnet import VPSNet
 from stages.features import network_input
 from stages.network import load_network
 from stages.preprocess import network_size
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # without stubs
-    """Pictures from which the ranges of all maps are taken."""
+class _Calibration:
+    """Pictures from which the ranges of all maps are taken: ONNX Runtime's CalibrationDataReader."""
 
     def __init__(self, name: str, inputs: Sequence[Tensor]) -> None:
         self._rest = iter([{name: one.numpy()} for one in inputs])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._rest, None)
+
+
+class _NetworkIn8Bits(VPSNet):
+    """A network, ready for inference, that leaves its features to an ONNX file."""
+
+    def __init__(self, network: VPSNet, features: Path, part: Part, threads: int) -> None:
+        super().__init__(network.architecture, ())
+        for name, module in network.named_children():
+            self.add_module(name, module)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(features, options, providers=["CPUExecutionProvider"])
+        self._part = part
+
+    def extract(self, image: Tensor) -> tuple[Tensor, ...]:
+        given = {self._part.inputs[0]: image.float().numpy()}
+        return tuple(torch.from_numpy(level) for level in self._session.run(list(self._part.outputs), given))
 
 
 def network_in_8_bits(settings: Settings, images: Sequence[np.ndarray]) -> VPSNet:
@@ -42,8 +59,7 @@ def network_in_8_bits(settings: Settings, images: Sequence[np.ndarray]) -> VPSNe
     size = network_size(images[0].shape[:2], settings.input)
     inputs = [network_input(image, size, "cpu") for image in images]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        plain, inferred, small = (folder / f"{stem}.onnx" for stem in ("plain", "inferred", "small"))
+        plain, inferred, small = (Path(name) / f"{stem}.onnx" for stem in ("plain", "inferred", "small"))
         write_onnx(part, (inputs[0],), {}, plain)
         quant_pre_process(str(plain), str(inferred))
         quantize_static(
@@ -55,13 +71,4 @@ def network_in_8_bits(settings: Settings, images: Sequence[np.ndarray]) -> VPSNe
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = settings.run.threads
-        session = onnxruntime.InferenceSession(small, options, providers=["CPUExecutionProvider"])
-
-    def extract(image: Tensor) -> tuple[Tensor, ...]:
-        levels = session.run(list(part.outputs), {part.inputs[0]: image.float().numpy()})
-        return tuple(torch.from_numpy(level) for level in levels)
-
-    network.extract = extract  # type: ignore[method-assign]
-    return network
+        return _NetworkIn8Bits(network, small, part, settings.run.threads)

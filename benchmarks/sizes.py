@@ -58,6 +58,15 @@ def clips_and_speed(
     return evaluator.result(), 1 / statistics.median(seconds[_WARM_FRAMES:])
 
 
+def prepared(overrides: Sequence[str], precision: str, data: Path) -> tuple[Settings, VPSNet]:
+    """The preset with `overrides`, in a precision that may be "int8" as well, and its network."""
+    if precision == "int8":
+        settings = resolve(load_settings("street", [*overrides, "model.precision=fp32"]))
+        return settings, network_in_8_bits(settings, calibration_pictures(data, settings))
+    settings = resolve(load_settings("street", [*overrides, f"model.precision={precision}"]))
+    return settings, load_network(settings)
+
+
 def calibration_pictures(data: Path, settings: Settings) -> list[np.ndarray]:
     """Some pictures of the training split."""
     pictures = PackedSet(data, "train", settings.categories)
@@ -85,13 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for side in options.sides:
         for precision in options.precisions:
             size = [f"input.short_side_px={side}", f"input.max_long_side_px={5 * side // 2}"]
-            arithmetic = f"model.precision={'fp32' if precision == 'int8' else precision}"
-            settings = resolve(load_settings("street", [*weights, *size, arithmetic]))
-            network = (
-                network_in_8_bits(settings, calibration_pictures(options.data, settings))
-                if precision == "int8"
-                else load_network(settings)
-            )
+            settings, network = prepared([*weights, *size], precision, options.data)
             quality = validate(network, settings, PackedSet(options.data, "val", settings.categories))
             clips, rate = clips_and_speed(options.composed, settings, network, options.clips, options.frames)
             assert clips.vpq

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.pyramid import STRIDES
+
 SAMPLES_PER_BIN = 2
 """Along each side of a bin."""
 _CANONICAL_LEVEL = 2
 """Position of P4 among P2..P5: that of a region with the canonical size (Lin et al. 2017)."""
-_FINEST_STRIDE = 4
 
 
 def pool_regions(
@@ -51,7 +52,7 @@ def _samples(
     height, width = heights[level], widths[level]
     first_row = rows_before.to(device)[level] + picture * height * width
 
-    corners = all_boxes / (_FINEST_STRIDE * 2**level)[:, None]
+    corners = all_boxes / torch.tensor(STRIDES, device=device)[level, None]
     sides = (corners[:, 2:] - corners[:, :2]).clamp(min=1.0)
     x, weight_x = _along_a_side(corners[:, 0], sides[:, 0], width, output_size)
     y, weight_y = _along_a_side(corners[:, 1], sides[:, 1], height, output_size)

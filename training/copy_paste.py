@@ -106,8 +106,7 @@ class ObjectBank:
     def _cut(self, source: PanopticPicture, donor: Donor) -> _Cutting:
         mask = source.instance_map == donor.number
         numbers = mask.astype(np.uint8)
-        partners = self._partners.get(donor.category_id)
-        if partners:
+        if partners := self._partners.get(donor.category_id):
             near = cv2.dilate(numbers, np.ones((5, 5), np.uint8)).astype(bool)
             beside = near & np.isin(source.class_map, list(partners)) & (source.instance_map > 0)
             if beside.any():
