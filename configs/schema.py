@@ -126,8 +126,11 @@ class TrackSettings(Section):
 class PanopticSettings(Section):
     """From objects and semantic logits to one map."""
 
-    min_stuff_area_px: Annotated[int, Field(ge=0)] = 576
+    min_stuff_area_px: Annotated[int, Field(ge=0)] = 144
     """Stuff of a class covering fewer network pixels than this becomes void."""
+    min_stuff_iou: Fraction01 = 0.35
+    """Stuff of a class becomes void in a frame where the IoU expected from the network's own probabilities is
+    lower than this; 0: it stays (the paper's)."""
     unknown_class: bool = True
     """UPSNet's unknown class: pixels that look like a thing but belong to no object become void."""
 

@@ -115,6 +115,7 @@ class PanopticRules:
     stuff_ids: tuple[int, ...]
     thing_ids: tuple[int, ...]
     min_stuff_area_px: int = 2048
+    min_stuff_iou: float = 0.0
     unknown_class: bool = False
 
 
@@ -140,7 +141,8 @@ def merge(
         owner[window.rows, window.columns].masked_fill_(logit > so_far, num_classes + position)
         torch.maximum(so_far, logit, out=so_far)
     owner = _yield_to_stuff(owner, semantic_class, classes, num_classes, rules)
-    return _drop_small_stuff(owner, num_classes, rules.min_stuff_area_px)
+    doubtful = _doubtful_stuff(owner, semantic_logits, rules)
+    return _drop_stuff(owner, doubtful, rules.min_stuff_area_px)
 
 
 def _best_of(semantic_logits: Tensor, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -197,8 +199,29 @@ def _yield_to_stuff(
     return new_owner[owner + 1]
 
 
-def _drop_small_stuff(owner: Tensor, num_classes: int, min_area_px: int) -> Tensor:
+def _doubtful_stuff(owner: Tensor, semantic_logits: Tensor, rules: PanopticRules) -> Tensor:
+    """(K,) bool: the stuff whose IoU with the truth is expected to be lower than the rules allow.
+
+    If each pixel is of class c with probability p_c, a segment of c shares with the truth, on average, the
+    sum of p_c inside it, and both together cover its own pixels and the sum of p_c outside it.
+    """
+    # every fourth pixel, since the logits are of that resolution
+    grid = (slice(2, None, 4), slice(2, None, 4))
+    stuff = torch.as_tensor(rules.stuff_ids, device=owner.device)
+    probability = semantic_logits[(slice(None), *grid)].softmax(0)[stuff]
+    inside = owner[grid] == stuff[:, None, None]
+    shared = (probability * inside).sum((1, 2))
+    expected_iou = shared / (inside.sum((1, 2)) + probability.sum((1, 2)) - shared)
+    doubtful = torch.zeros(len(semantic_logits), dtype=torch.bool, device=owner.device)
+    doubtful[stuff] = expected_iou < rules.min_stuff_iou
+    return doubtful
+
+
+def _drop_stuff(owner: Tensor, doubtful: Tensor, min_area_px: int) -> Tensor:
+    """Void in place of the stuff that is doubtful, (K,) bool, or covers fewer pixels."""
+    num_classes = len(doubtful)
     position = (owner + 1).clamp(max=num_classes + 1)  # 0 = void, 1 + class, last = any object
-    small = torch.bincount(position.flatten(), minlength=num_classes + 2) < min_area_px
-    small[0] = small[num_classes + 1] = False
-    return torch.where(small[position], VOID, owner)
+    goes = torch.bincount(position.flatten(), minlength=num_classes + 2) < min_area_px
+    goes[1:-1] |= doubtful
+    goes[0] = goes[-1] = False
+    return torch.where(goes[position], VOID, owner)

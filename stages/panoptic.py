@@ -31,6 +31,7 @@ class PanopticStage:
             stuff_ids=stuff_ids(categories),
             thing_ids=thing_ids(categories),
             min_stuff_area_px=settings.panoptic.min_stuff_area_px,
+            min_stuff_iou=settings.panoptic.min_stuff_iou,
             unknown_class=settings.panoptic.unknown_class,
         )
 

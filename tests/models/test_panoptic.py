@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -132,6 +134,31 @@ def test_stuff_of_exactly_the_smallest_area_stays() -> None:
     none = torch.zeros(0, dtype=torch.int64)
     owner = merge(semantic, torch.zeros(0, 4), none, torch.zeros(0, 28, 28), rules)
     assert owner[0].tolist() == [SKY, SKY, SKY, ROAD]
+
+
+@pytest.mark.parametrize(
+    ("min_stuff_iou", "left", "right"),
+    # sky on the left is as likely as road: of its IoU a half can be expected, of the road's two thirds
+    [(0.0, SKY, ROAD), (0.45, SKY, ROAD), (0.55, VOID, ROAD), (0.7, VOID, VOID)],
+)
+def test_stuff_becomes_void_where_little_iou_can_be_expected(
+    min_stuff_iou: float, left: int, right: int
+) -> None:
+    semantic = torch.full((4, 16, 16), -50.0)
+    semantic[ROAD] = 0.0
+    semantic[SKY, :, :8] = 0.01
+    rules = replace(RULES, min_stuff_iou=min_stuff_iou)
+    owner = merge(semantic, _boxes(), torch.zeros(0, dtype=torch.int64), _solid(0), rules)
+    assert set(owner[:, :8].flatten().tolist()) == {left}
+    assert set(owner[:, 8:].flatten().tolist()) == {right}
+
+
+def test_objects_stay_however_doubtful_their_stuff() -> None:
+    semantic = torch.zeros(4, 16, 16)
+    semantic[CAR] = 0.01
+    rules = replace(RULES, min_stuff_iou=0.9)
+    owner = merge(semantic, _boxes((4, 4, 12, 12)), torch.tensor([CAR]), _solid(1), rules)
+    assert set(owner.flatten().tolist()) == {VOID, 4}
 
 
 def test_an_object_that_is_mostly_stuff_to_the_semantic_head_becomes_that_stuff() -> None:
