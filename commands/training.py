@@ -56,7 +56,7 @@ def train_command(
     """
 
     def command() -> int:
-        from pipeline.resolve import limit_spinning, resolve
+        from configs.resolve import limit_spinning, resolve
 
         limit_spinning()
         from training.quality import headline
@@ -84,7 +84,7 @@ def validate_command(
 
     def command() -> int:
         from configs.loading import load_settings
-        from pipeline.resolve import limit_spinning, resolve
+        from configs.resolve import limit_spinning, resolve
 
         limit_spinning()
         from stages.network import load_network
@@ -130,8 +130,11 @@ def _training_events(bar: ProgressBar, make_events: type[TrainEvents]) -> TrainE
     steps = bar.add_task("training", total=None, rate="")
     pictures = bar.add_task("validation", total=None, rate="", visible=False)
 
+    latest: dict[str, float] = {}  # not every step has every loss
+
     def on_step(step: Step) -> None:
-        loss = f"loss {sum(step.losses.values()):.3f}, {1 / step.seconds:.2f} steps/s"
+        latest.update(step.losses)
+        loss = f"loss {sum(latest.values()):.3f}, {1 / step.seconds:.2f} steps/s"
         bar.update(steps, completed=step.step + 1, total=step.steps, rate=loss)
 
     def on_picture(num_done: int, num_pictures: int) -> None:

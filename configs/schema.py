@@ -171,6 +171,8 @@ class TrainSettings(Section):
     batch_pictures: Positive = 8
     two_frames: bool = False
     """Train fusion and tracking on pairs of views; False: on single pictures, everything else."""
+    objects_every: Positive = 1
+    """The heads of objects learn at one step of so many, the semantic head at every step."""
     regions_per_picture: Positive = 128
     """Regions on which the box head learns, a quarter of them positive."""
     learning_rate: Annotated[float, Field(gt=0)] = 6e-4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,8 @@ def draw_curve(log: Path) -> Path:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = {row["step"]: row for row in map(json.loads, log.read_text().splitlines())}
-    steps = sorted(rows)
-    names = [name for name in rows[steps[-1]] if name not in ("step", "seconds")]
     figure, axes = pyplot.subplots(figsize=(8, 4.5), dpi=120)
-    for name in names:
-        values = np.array([rows[step].get(name, np.nan) for step in steps])
+    for name, (steps, values) in losses_of(log).items():
         axes.plot(steps, _smooth(values), label=name.replace("_", " "), linewidth=1.2)
     axes.set(xlabel="step", ylabel="weighted loss", yscale="log")
     axes.grid(alpha=0.3)
@@ -30,6 +27,17 @@ def draw_curve(log: Path) -> Path:
     figure.savefig(path)
     pyplot.close(figure)
     return path
+
+
+def losses_of(log: Path) -> dict[str, tuple[list[int], np.ndarray]]:
+    """The steps that report each loss, and its values."""
+    rows = {row["step"]: row for row in map(json.loads, log.read_text().splitlines())}
+    result = {}
+    for name in dict.fromkeys(chain(*rows.values())):
+        if name not in ("step", "seconds"):
+            steps = [step for step in sorted(rows) if name in rows[step]]
+            result[name] = steps, np.array([rows[step][name] for step in steps])
+    return result
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """VPSNet's losses (Kim et al. 2020): semantic, proposals, box, mask, track and panoptic, computed together.
 
 Legend: `B` pictures, `R` sampled regions over all pictures, `P` the positive ones, `K` classes, `n` true
-objects of a picture, `s4` = stride 4.
+objects of a picture.
 """
 
 from __future__ import annotations
@@ -111,8 +111,13 @@ class Losses:
         previous: Sequence[View] | None,
         flow: Tensor | None,
         flow_stride: int,
+        *,
+        objects: bool = True,
     ) -> dict[str, Tensor]:
-        """Weighted losses by name. With `previous` views and flow (B, 2, h_f, w_f) the pyramid is fused."""
+        """Weighted losses by name. With `previous` views and flow (B, 2, h_f, w_f) the pyramid is fused.
+
+        Without `objects` those of the semantic head alone.
+        """
         images = torch.stack([view.image for view in current]).float()
         size = (images.shape[-2], images.shape[-1])
         levels = self._network.extract(images)
@@ -122,9 +127,10 @@ class Losses:
             reference = self._network.extract(torch.stack([view.image for view in previous]).float())
             levels = self._network.fusion(levels, reference, flow, flow_stride)
         semantic = self._network.semantic(levels)
-        truth = torch.stack([view.semantic for view in current])
+        truth = at_stride_4(torch.stack([view.semantic for view in current])).long()
         losses = {"semantic": semantic_loss(semantic, truth, self._class_weights)}
-        losses |= self._object_losses(levels, reference, semantic, current, previous, size)
+        if objects:
+            losses |= self._object_losses(levels, reference, semantic, current, previous, size)
         factors = self._weights
         return {name: value * getattr(factors, name) for name, value in losses.items()}
 
@@ -223,13 +229,16 @@ def balanced_weights(shares: Tensor, exponent: float) -> Tensor:
     return torch.where(present, weights / mean, torch.ones_like(shares)).float()
 
 
-def semantic_loss(logits: Tensor, truth: Tensor, class_weights: Tensor) -> Tensor:
-    """Cross-entropy of s4 logits (B, K, h / 4, w / 4) with the truth (B, h, w), taken at every 4th pixel.
+def at_stride_4(pixels: Tensor) -> Tensor:
+    """(..., h, w) -> (..., h / 4, w / 4): of each 4x4 cell the pixel nearest its centre."""
+    return pixels[..., 2::4, 2::4]
+
+
+def semantic_loss(logits: Tensor, target: Tensor, class_weights: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, K, h, w) with the target (B, h, w), void left out.
 
     class_weights (K,): the mean is a weighted one.
     """
-    # the pixel nearest to the centre of each 4x4 cell
-    target = truth[:, 2::4, 2::4].long()
     return functional.cross_entropy(logits, target, class_weights, ignore_index=VOID_CLASS)
 
 
@@ -237,9 +246,9 @@ def panoptic_target(view: View, pick: Tensor, stuff_ids: Sequence[int]) -> Tenso
     """(h / 4, w / 4) int64: position of the stuff class, or len(stuff) + position in `pick`; else 255."""
     position_of = torch.full((256,), VOID_CLASS, dtype=torch.int64, device=pick.device)
     position_of[list(stuff_ids)] = torch.arange(len(stuff_ids), device=pick.device)
-    target = position_of[view.semantic[2::4, 2::4].long()]
+    target = position_of[at_stride_4(view.semantic).long()]
     for position, instance in enumerate(pick.tolist()):
-        target[view.masks[instance, 2::4, 2::4]] = len(stuff_ids) + position
+        target[at_stride_4(view.masks[instance])] = len(stuff_ids) + position
     return target
 
 

@@ -37,7 +37,7 @@ class Step:
     step: int
     steps: int
     losses: dict[str, float]
-    """Weighted losses by name."""
+    """Weighted losses by name, of the heads that learned at this step."""
     seconds: float
 
 
@@ -105,7 +105,13 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate(step) * group["factor"]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            losses = self._losses(batch.current, batch.previous, batch.flow, self._flow_stride)
+            losses = self._losses(
+                batch.current,
+                batch.previous,
+                batch.flow,
+                self._flow_stride,
+                objects=step % self._settings.objects_every == 0,
+            )
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
             raise FloatingPointError(f"step {step}: the loss is {total.item()} ({_readable(losses)})")

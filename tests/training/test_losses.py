@@ -9,6 +9,7 @@ import torch
 
 from training.losses import (
     Regions,
+    at_stride_4,
     balanced_weights,
     panoptic_target,
     sample_regions,
@@ -45,11 +46,14 @@ def test_semantic_loss_of_a_sure_and_right_answer_is_zero_and_void_does_not_coun
     logits = torch.zeros(1, 3, 4, 4)
     logits[:, SKY, :2] = 50.0
     logits[:, ROAD, 2:] = 50.0
-    assert semantic_loss(logits, view.semantic[None], torch.ones(3)).item() == pytest.approx(0.0, abs=1e-6)
+    loss = semantic_loss(logits, at_stride_4(view.semantic[None]).long(), torch.ones(3))
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_semantic_loss_of_no_opinion_is_the_log_of_the_number_of_classes() -> None:
-    loss = semantic_loss(torch.zeros(1, 3, 4, 4), _view([], []).semantic[None], torch.ones(3))
+    loss = semantic_loss(
+        torch.zeros(1, 3, 4, 4), at_stride_4(_view([], []).semantic[None]).long(), torch.ones(3)
+    )
     assert loss.item() == pytest.approx(math.log(3))
 
 
@@ -64,7 +68,7 @@ def test_the_semantic_loss_follows_the_class_weights() -> None:
     logits = torch.zeros(1, 3, 4, 4)
     logits[:, SKY, :2] = 50.0  # right above, nothing known below
     even, road_matters = (
-        semantic_loss(logits, _view([], []).semantic[None], weights).item()
+        semantic_loss(logits, at_stride_4(_view([], []).semantic[None]).long(), weights).item()
         for weights in (torch.ones(3), torch.tensor([3.0, 1.0, 1.0]))
     )
     assert road_matters > even > 0

@@ -12,6 +12,7 @@ import torch
 
 from configs.schema import Settings
 from tests.training.learning import clip_source, clips_of, random_network, tiny_settings
+from training.curve import draw_curve, losses_of
 from training.trainer import CHECKPOINT, CURVE, Step, Trainer
 
 FEW_STEPS = [
@@ -89,3 +90,11 @@ def test_a_finished_training_has_nothing_left_to_do(tmp_path: Path) -> None:
     again = _train(tmp_path, network_seed=1)
     _assert_equal(first.averaged, again.averaged)
     assert (tmp_path / CHECKPOINT).stat().st_mtime_ns == before
+
+
+def test_the_heads_of_objects_learn_at_one_step_of_so_many(tmp_path: Path) -> None:
+    _train(tmp_path, overrides=["train.objects_every=2"])
+    losses = losses_of(tmp_path / CURVE)
+    assert losses["semantic"][0] == [0, 1, 2, 3, 4]
+    assert losses["mask"][0] == [0, 2, 4]
+    assert draw_curve(tmp_path / CURVE).is_file()
