@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.machine import machine_line
 from configs.loading import load_settings
+from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
 from evaluation.evaluate import Evaluator
 from evaluation.formats.labelled import LabelledSet
@@ -26,7 +27,6 @@ from evaluation.overlap import frame_overlap
 from evaluation.segments import predicted_segments
 from evaluation.video_set import LabelledVideo, open_video_set
 from evaluation.vpq import CITYSCAPES_VPS_WINDOWS
-from pipeline.resolve import limit_spinning, resolve
 from stages.messages import Detections, Frame, TrackMemory
 from stages.panoptic import PanopticStage
 from stages.picture_reader import read_picture
@@ -35,7 +35,7 @@ from stages.whole_model import Detector
 
 _EVERY = 5
 _NO_CUES = ("track.score_weight=0", "track.iou_weight=0", "track.class_weight=0")
-_PAPER = ("track.reach=0", "track.second_choice=false", "track.ttl_frames=0")
+_PAPER = ("track.reach=0", "track.second_choice=false", "track.ttl_frames=0", "track.edge_ttl_frames=0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ IMAGE = (
     Tracking("image only: every frame by itself", ("track.reach=1e-6",)),
     Tracking("+ track head", (*_NO_CUES, *_PAPER)),
     Tracking("+ score, IoU and class cues (the paper's matching)", _PAPER),
-    Tracking("+ reach and second choice (the default's)"),
+    Tracking("+ reach, second choice, forgetting (the default's)"),
 )
 FUSED = (Tracking("the paper's matching", _PAPER), Tracking("the default's"))
 

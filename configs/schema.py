@@ -121,6 +121,9 @@ class TrackSettings(Section):
     object (the paper's)."""
     ttl_frames: Annotated[int, Field(ge=0)] = 60
     """An object not seen for this many frames is forgotten; 0: never (the paper's)."""
+    edge_ttl_frames: Annotated[int, Field(ge=0)] = 10
+    """The same for one last seen at an edge of the picture, which it has probably left; 0: like others (the
+    paper's)."""
 
 
 class PanopticSettings(Section):

@@ -7,7 +7,10 @@ import torch
 
 from configs.schema import Settings
 from models.matching import NEW, assign_slots, matching_scores, similarity, within_reach
-from stages.messages import Detections, TrackMemory, Tracks
+from stages.messages import Detections, Size, TrackMemory, Tracks
+
+_EDGE_PX = 2.0
+"""Network pixels between a box and an edge of the picture that it is said to touch."""
 
 
 class TrackStage:
@@ -20,7 +23,7 @@ class TrackStage:
         """`memory` is None before the first frame of a stream."""
         if memory is None:
             memory = _empty_memory(detections)
-        memory = self._without_stale(memory, detections.index)
+        memory = self._without_stale(memory, detections.index, detections.network_size)
         slots = np.array(self._assigned(detections, memory), dtype=np.int64)
         new = slots == NEW
         track_ids = np.empty(len(slots), np.int64)
@@ -52,9 +55,14 @@ class TrackStage:
             class_weight=self._settings.class_weight,
         )
 
-    def _without_stale(self, memory: TrackMemory, index: int) -> TrackMemory:
-        ttl = self._settings.ttl_frames
-        return memory if ttl == 0 else _selected(memory, index - memory.last_seen <= ttl)
+    def _without_stale(self, memory: TrackMemory, index: int, size: Size) -> TrackMemory:
+        unseen = index - memory.last_seen
+        keep = np.ones(len(unseen), bool)
+        if self._settings.ttl_frames:
+            keep &= unseen <= self._settings.ttl_frames
+        if self._settings.edge_ttl_frames:
+            keep &= (unseen <= self._settings.edge_ttl_frames) | ~_at_the_edge(memory.boxes, size)
+        return memory if keep.all() else _selected(memory, keep)
 
 
 def _empty_memory(detections: Detections) -> TrackMemory:
@@ -67,6 +75,14 @@ def _empty_memory(detections: Detections) -> TrackMemory:
         embeddings=np.zeros((0, detections.embeddings.shape[1]), np.float32),
         last_seen=np.zeros(0, np.int64),
     )
+
+
+def _at_the_edge(boxes: np.ndarray, size: Size) -> np.ndarray:
+    """boxes (S, 4) -> (S,) bool: do they end at an edge of the picture (h, w)?"""
+    height, width = size
+    room = np.concatenate((boxes[:, :2], np.array([width, height], np.float32) - boxes[:, 2:]), axis=1)
+    at_edge: np.ndarray = room.min(axis=1) < _EDGE_PX
+    return at_edge
 
 
 def _selected(memory: TrackMemory, keep: np.ndarray) -> TrackMemory:

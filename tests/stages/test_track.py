@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,6 +97,30 @@ def test_an_object_forgotten_after_its_time_comes_back_with_a_new_identity() -> 
 def test_an_object_seen_within_its_time_is_remembered() -> None:
     tracks, _ = _run([[(0, RED, CAR)], [], [(0, RED, CAR)]], ttl_frames=2)
     assert _ids(tracks) == [[1], [], [1]]
+
+
+@pytest.mark.parametrize(
+    ("box", "leaves"),
+    [
+        ((0.0, 10.0, 10.0, 20.0), True),
+        ((20.0, 1.0, 30.0, 12.0), True),
+        ((91.0, 10.0, 100.0, 20.0), True),
+        ((20.0, 18.0, 30.0, 29.5), True),
+        ((2.0, 2.0, 98.0, 28.0), False),
+    ],
+)
+def test_an_object_that_was_at_an_edge_is_forgotten_sooner(
+    box: tuple[float, float, float, float], leaves: bool
+) -> None:
+    """The picture of 30x100 fills a part of the network's input, 32x128."""
+    stage = TrackStage(Settings.model_validate({"track": {"edge_ttl_frames": 1, "ttl_frames": 0}}))
+    memory, ids = None, []
+    for index in (0, 1, 2):
+        seen = replace(_detections(index, [(0, RED, CAR)][: index != 1]), network_size=(30, 100))
+        found = replace(seen, boxes=torch.tensor([box])[: index != 1])
+        tracks, memory = stage(found, memory)
+        ids.append(tracks.track_ids.tolist())
+    assert ids == [[1], [], [2 if leaves else 1]]
 
 
 def test_the_first_class_is_kept_for_life() -> None:
