@@ -21,6 +21,7 @@ from benchmarks.ablation import clip_number, frames_of
 from benchmarks.int8 import network_in_8_bits
 from benchmarks.machine import machine_line
 from configs.loading import load_settings
+from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
 from evaluation.evaluate import Evaluation, Evaluator
 from evaluation.overlap import frame_overlap
@@ -28,7 +29,6 @@ from evaluation.segments import predicted_segments
 from evaluation.video_set import open_video_set
 from evaluation.vpq import CITYSCAPES_VPS_WINDOWS
 from models.vpsnet import VPSNet
-from pipeline.resolve import limit_spinning, resolve
 from stages.network import load_network
 from stages.whole_model import WholeModel
 from training.data.packed import PackedSet

@@ -100,10 +100,10 @@ def eval_run_command(
 
     def command() -> int:
         from configs.loading import load_settings
+        from configs.resolve import limit_spinning, resolve
         from evaluation.formats.coco import write_json
         from evaluation.playing import check_codec
         from pipeline import run
-        from pipeline.resolve import limit_spinning, resolve
 
         limit_spinning()
         from evaluation.running import evaluate_running

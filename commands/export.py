@@ -45,7 +45,7 @@ def export_command(
     def command() -> int:
         check_packages()
         from configs.loading import load_settings
-        from pipeline.resolve import limit_spinning, resolve
+        from configs.resolve import limit_spinning, resolve
 
         limit_spinning()
         from export.folder import check_output, export

@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from configs.resolve import num_cores
 from configs.schema import Settings
 from pipeline.budget import Limits
-from pipeline.resolve import num_cores
 
 if TYPE_CHECKING:
     from stages.source import Source

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
 from pipeline.budget import Limits, fit
 from pipeline.executor import Executor, open_executor
@@ -17,7 +18,6 @@ from pipeline.host import EncodeHost, StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, write_run_json
-from pipeline.resolve import limit_spinning, resolve
 from pipeline.stream import StreamDriver
 from stages import build_stage
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.resolve import limit_spinning
+from configs.resolve import limit_spinning
 
 limit_spinning()

@@ -10,7 +10,7 @@ import torch
 from benchmarks import evaluation
 from benchmarks.int8 import network_in_8_bits
 from configs.loading import load_settings
-from pipeline.resolve import resolve
+from configs.resolve import resolve
 from stages.features import network_input
 from stages.network import load_network
 

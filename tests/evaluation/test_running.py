@@ -15,6 +15,7 @@ import pytest
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError
 from configs.loading import load_settings
+from configs.resolve import resolve
 from evaluation.document import to_document
 from evaluation.formats.coco import category_entries
 from evaluation.formats.id_png import write_ids
@@ -23,7 +24,6 @@ from evaluation.running import RunningQuality, evaluate_running
 from evaluation.running_report import differences, running_document
 from pipeline import run
 from pipeline.host import limit_threads
-from pipeline.resolve import resolve
 from stages.source import Source
 from tests.evaluation.drawing import drawing
 from tests.evaluation.formats.sets import Json, annotation, write_description, write_text

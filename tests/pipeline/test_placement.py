@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from configs.errors import SettingsError
+from configs.resolve import resolve
 from configs.schema import RunSettings, Settings
 from pipeline.graph import Before, Node, Now
 from pipeline.placement import Group, make_plan
-from pipeline.resolve import resolve
 from tests.pipeline.toy import make_settings
 
 
@@ -84,6 +84,6 @@ def test_resolving_gives_a_concrete_device_and_thread_count() -> None:
 
 
 def test_asking_for_a_card_that_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.resolve.num_cuda_devices", lambda: 0)
+    monkeypatch.setattr("configs.resolve.num_cuda_devices", lambda: 0)
     with pytest.raises(SettingsError, match=r"run\.device: cuda is not there"):
         resolve(Settings(run=RunSettings(device="cuda")))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.resolve import resolve
 from configs.schema import ModelSettings, Settings
-from pipeline.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ def test_the_precision_follows_the_processor(
     flags: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    monkeypatch.setattr("pipeline.resolve.CPU_INFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr("pipeline.resolve.num_cuda_devices", lambda: 0)
+    monkeypatch.setattr("configs.resolve.CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("configs.resolve.num_cuda_devices", lambda: 0)
     assert resolve(Settings()).model.precision == precision
 
 
