@@ -14,6 +14,7 @@ import torch
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError
 from training.data import camvid, fixed_camera
+from training.data.clip_labels import with_objects
 from training.data.packed import PackedSet
 from training.data.packing import segment_id
 from training.data.teacher import PACKAGE, InstanceTeacher, TeacherObject
@@ -108,7 +109,7 @@ def test_the_object_that_reaches_lowest_lies_in_front_and_a_doubted_or_tiny_one_
     background = fixed_camera.read_background(drawing(tmp_path / "b.json"))
     near, far = seen(CAR, 4, 14, bottom=18), seen(TRUCK, 10, 20)
     doubted, tiny = seen(CAR, 24, 34, score=0.2), seen(CAR, 36, 39, bottom=11)
-    ids = fixed_camera.combine(background, [near, far, doubted, tiny])
+    ids = with_objects(background, [near, far, doubted, tiny])
     assert (ids[8:18, 4:14] == segment_id(CAR, 2)).all()
     assert (ids[8:16, 14:20] == segment_id(TRUCK, 1)).all()
     assert (ids[8:16, 24:34] == 0).all()

@@ -14,21 +14,17 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from configs.categories import CITYSCAPES
 from configs.errors import SourceError
+from training.data.clip_labels import DOUBTED, frames_of, with_objects
 from training.data.command import exit_code_of
 from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
-from training.data.teacher import MIN_OBJECT_PX, InstanceTeacher, Teacher, TeacherObject
+from training.data.teacher import InstanceTeacher, Teacher
 
 BACKGROUNDS = Path(__file__).resolve().parent / "backgrounds"
-SURE = 0.4
-"""Objects of a lower score become void."""
-DOUBTED = 0.15
-"""Those of a still lower one are no objects."""
 GAP = 0.1
 """Part of the clip, in its middle, that neither split gets."""
 
@@ -50,20 +46,6 @@ def read_background(path: Path) -> np.ndarray:
     return ids
 
 
-def combine(background: np.ndarray, objects: Sequence[TeacherObject]) -> np.ndarray:
-    """The background's ids with the objects on it, the one that reaches lowest in front."""
-    ids = background.copy()
-    sure: list[TeacherObject] = []
-    for found in objects:
-        if found.score >= SURE and found.mask.sum() >= MIN_OBJECT_PX:
-            sure.append(found)
-        else:
-            ids[found.mask] = 0
-    for instance, found in enumerate(sorted(sure, key=_lowest_row), 1):
-        ids[found.mask] = segment_id(found.category_id, instance)
-    return ids
-
-
 def convert(clip: Path, background: np.ndarray, out: Path, every: int, teacher: Teacher) -> list[Packed]:
     """Every so many frames of the end of the clip for training, and of its beginning for validation."""
     count = sum(1 for _ in _frames(clip, every, background.shape))
@@ -79,7 +61,9 @@ def convert(clip: Path, background: np.ndarray, out: Path, every: int, teacher: 
         open_split(out / split)
         frames = islice(_frames(clip, every, background.shape), start, ends[split])
         pictures = [
-            write_picture(out / split, f"{clip.stem}_{index:06d}", image, combine(background, teacher(image)))
+            write_picture(
+                out / split, f"{clip.stem}_{index:06d}", image, with_objects(background, teacher(image))
+            )
             for index, image in frames
         ]
         close_split(out / split, pictures)
@@ -87,25 +71,14 @@ def convert(clip: Path, background: np.ndarray, out: Path, every: int, teacher: 
     return result
 
 
-def _lowest_row(found: TeacherObject) -> int:
-    return int(np.flatnonzero(found.mask.any(axis=1))[-1])
-
-
 def _frames(clip: Path, every: int, size: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
-    try:
-        with av.open(str(clip)) as container:
-            if not container.streams.video:
-                raise SourceError(f"{clip}: has no video track")
-            for index, frame in enumerate(container.decode(video=0)):
-                if (frame.height, frame.width) != size:
-                    raise SourceError(
-                        f"{clip}: {frame.width}x{frame.height}, but the background was drawn on "
-                        f"{size[1]}x{size[0]}"
-                    )
-                if index % every == 0:
-                    yield index, frame.to_ndarray(format="bgr24")
-    except (OSError, av.error.FFmpegError) as error:
-        raise SourceError(f"{clip}: cannot be read as a video ({error})") from error
+    for index, image in frames_of(clip, every):
+        if image.shape[:2] != size:
+            raise SourceError(
+                f"{clip}: {image.shape[1]}x{image.shape[0]}, but the background was drawn on "
+                f"{size[1]}x{size[0]}"
+            )
+        yield index, image
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
