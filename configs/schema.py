@@ -56,6 +56,8 @@ class ModelSettings(Section):
 
     backbone: Literal["mobilenet_v2", "resnet50"] = "mobilenet_v2"
     fpn_channels: Positive = 96
+    context_channels: Annotated[int, Field(ge=0, multiple_of=32)] = 96
+    """Channels of the block that gives the coarsest features a wide view; 0: no such block (the paper's)."""
     gather_level: Annotated[int, Field(ge=0, le=4)] = 1
     """Pyramid level on which fusion works: 0 = P2 (stride 4, the paper's), 1 = P3."""
     fuse: bool = True

@@ -55,6 +55,7 @@ class Architecture:
     mask_channels: int
     mask_layers: int
     track_channels: int
+    context_channels: int = 0
     proposals_before_nms: int = 1000
     proposals: int = 1000
     proposal_nms_iou: float = 0.7
@@ -99,7 +100,7 @@ def _build_part(part: str, a: Architecture) -> nn.Module:
         case "backbone":
             return build_backbone(a.backbone)
         case "pyramid":
-            return Pyramid(BACKBONE_CHANNELS[a.backbone], a.fpn_channels)
+            return Pyramid(BACKBONE_CHANNELS[a.backbone], a.fpn_channels, a.context_channels)
         case "fusion":
             return FusionNeck(a.fpn_channels, a.gather_level, a.flow_residual_channels)
         case "semantic":

@@ -27,6 +27,7 @@ def architecture_of(settings: Settings) -> Architecture:
         thing_ids=thing_ids(settings.categories),
         backbone=model.backbone,
         fpn_channels=model.fpn_channels,
+        context_channels=model.context_channels,
         gather_level=model.gather_level,
         flow_residual_channels=model.flow_residual_channels,
         semantic_channels=model.semantic_channels,
