@@ -141,7 +141,9 @@ def merge(
         owner[window.rows, window.columns].masked_fill_(logit > so_far, num_classes + position)
         torch.maximum(so_far, logit, out=so_far)
     owner = _yield_to_stuff(owner, semantic_class, classes, num_classes, rules)
-    doubtful = _doubtful_stuff(owner, semantic_logits, rules)
+    doubtful = torch.zeros(num_classes, dtype=torch.bool, device=owner.device)
+    if rules.min_stuff_iou > 0:
+        doubtful[_doubtful_stuff(owner, semantic_logits, rules)] = True
     return _drop_stuff(owner, doubtful, rules.min_stuff_area_px)
 
 
@@ -200,7 +202,7 @@ def _yield_to_stuff(
 
 
 def _doubtful_stuff(owner: Tensor, semantic_logits: Tensor, rules: PanopticRules) -> Tensor:
-    """(K,) bool: the stuff whose IoU with the truth is expected to be lower than the rules allow.
+    """Classes of the stuff whose IoU with the truth is expected to be lower than the rules allow.
 
     If each pixel is of class c with probability p_c, a segment of c shares with the truth, on average, the
     sum of p_c inside it, and both together cover its own pixels and the sum of p_c outside it.
@@ -212,9 +214,7 @@ def _doubtful_stuff(owner: Tensor, semantic_logits: Tensor, rules: PanopticRules
     inside = owner[grid] == stuff[:, None, None]
     shared = (probability * inside).sum((1, 2))
     expected_iou = shared / (inside.sum((1, 2)) + probability.sum((1, 2)) - shared)
-    doubtful = torch.zeros(len(semantic_logits), dtype=torch.bool, device=owner.device)
-    doubtful[stuff] = expected_iou < rules.min_stuff_iou
-    return doubtful
+    return stuff[expected_iou < rules.min_stuff_iou]
 
 
 def _drop_stuff(owner: Tensor, doubtful: Tensor, min_area_px: int) -> Tensor:

@@ -36,7 +36,7 @@ def test_each_layer_reaches_farther_than_the_one_before() -> None:
 def test_every_position_learns_of_the_whole_picture() -> None:
     context = Context(40, 32)
     torch.nn.init.normal_(context.expand.weight)
-    context.norm = torch.nn.Identity()  # which is over the whole picture, too
+    context.add_module("norm", torch.nn.Identity())  # the norm is over the whole picture, too
     x = torch.randn(1, 40, 25, 49)
     changed = x.clone()
     changed[0, :, 24, 48] += 5.0

@@ -12,7 +12,9 @@ from stages.messages import Detections, Panoptic, Tracks
 from stages.panoptic import PanopticStage
 
 ROAD, SKY, CAR = 0, 10, 13
-SETTINGS = Settings.model_validate({"panoptic": {"min_stuff_area_px": 0, "unknown_class": False}})
+SETTINGS = Settings.model_validate(
+    {"panoptic": {"min_stuff_area_px": 0, "min_stuff_iou": 0, "unknown_class": False}}
+)
 
 
 def _detections(boxes: list[list[float]], frame_size: tuple[int, int]) -> Detections:

@@ -73,6 +73,10 @@ def test_a_clip_that_is_none_is_named_before_anything_is_written(tmp_path: Path)
         pseudo.convert(clips, tmp_path / "out", 1, lambda _: _probabilities(SKY, 0.9), lambda _: [])
     with pytest.raises(SourceError, match=r"a\.mp4: two clips have this name"):
         pseudo.convert([clips[0]] * 2, tmp_path / "out", 1, lambda _: _probabilities(SKY, 0.9), lambda _: [])
+    with pytest.raises(SourceError, match=r"\*\.mp4: no such file"):
+        pseudo.convert(
+            [tmp_path / "*.mp4"], tmp_path / "out", 1, lambda _: _probabilities(SKY, 0.9), lambda _: []
+        )
     assert not (tmp_path / "out").exists()
 
 

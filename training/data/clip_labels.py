@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
+from configs.errors import SourceError
 from configs.schema import Settings
 from stages.decode import DecodeStage
 from stages.source import expand_sources
@@ -22,14 +24,16 @@ DOUBTED = 0.15
 def frames_of(clip: Path, every: int) -> Iterator[tuple[int, np.ndarray]]:
     """Number and picture (H, W, 3) uint8 BGR of one frame of so many, as a run decodes them.
 
-    SourceError if the clip cannot be read.
+    Damaged stretches are left out; SourceError if the clip cannot be opened.
     """
+    if not clip.is_file():
+        raise SourceError(f"{clip}: no such file; name a video")
     (source,) = expand_sources([str(clip)], stride=every)
-    decode = DecodeStage(Settings())
-    frame, cursor = decode(source, None)
-    while frame is not None:
-        yield cursor.source_index, np.ascontiguousarray(frame.image[:, :, ::-1])
-        frame, cursor = decode(source, cursor)
+    with closing(DecodeStage(Settings())) as decode:
+        frame, cursor = decode(source, None)
+        while frame is not None:
+            yield cursor.source_index, np.ascontiguousarray(frame.image[:, :, ::-1])
+            frame, cursor = decode(source, cursor)
 
 
 def with_objects(background: np.ndarray, objects: Sequence[TeacherObject]) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 Two teachers: a model of the project's own says the classes, as the mean over several sizes and the mirrored
 picture, which is more reliable than a single look; the objects come from `training.data.teacher`. What
-either is not sure of is void, and teaches nothing. A model trained on the labels can be the teacher of the
-next round (`--config`). All frames become `train`: what nobody labelled cannot judge.
+either is not sure of is void: it teaches the semantic head nothing, but to the heads of objects it is
+background. A model trained on the labels can be the teacher of the next round (`--config`). All frames
+become `train`: what nobody labelled cannot judge.
 """
 
 from __future__ import annotations
