@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.semantic import at_stride_4
+
 VOID = -1
 
 
@@ -143,7 +145,7 @@ def merge(
     owner = _yield_to_stuff(owner, semantic_class, classes, num_classes, rules)
     doubtful = torch.zeros(num_classes, dtype=torch.bool, device=owner.device)
     if rules.min_stuff_iou > 0:
-        doubtful[_doubtful_stuff(owner, semantic_logits, rules)] = True
+        doubtful = _doubtful_stuff(owner, semantic_logits, rules)
     return _drop_stuff(owner, doubtful, rules.min_stuff_area_px)
 
 
@@ -202,19 +204,19 @@ def _yield_to_stuff(
 
 
 def _doubtful_stuff(owner: Tensor, semantic_logits: Tensor, rules: PanopticRules) -> Tensor:
-    """Classes of the stuff whose IoU with the truth is expected to be lower than the rules allow.
+    """(K,) bool: the stuff whose IoU with the truth is expected to be lower than the rules allow.
 
     If each pixel is of class c with probability p_c, a segment of c shares with the truth, on average, the
     sum of p_c inside it, and both together cover its own pixels and the sum of p_c outside it.
     """
-    # every fourth pixel, since the logits are of that resolution
-    grid = (slice(2, None, 4), slice(2, None, 4))
     stuff = torch.as_tensor(rules.stuff_ids, device=owner.device)
-    probability = semantic_logits[(slice(None), *grid)].softmax(0)[stuff]
-    inside = owner[grid] == stuff[:, None, None]
+    probability = at_stride_4(semantic_logits).softmax(0)[stuff]
+    inside = at_stride_4(owner) == stuff[:, None, None]
     shared = (probability * inside).sum((1, 2))
     expected_iou = shared / (inside.sum((1, 2)) + probability.sum((1, 2)) - shared)
-    return stuff[expected_iou < rules.min_stuff_iou]
+    doubtful = torch.zeros(len(semantic_logits), dtype=torch.bool, device=owner.device)
+    doubtful[stuff] = expected_iou < rules.min_stuff_iou
+    return doubtful
 
 
 def _drop_stuff(owner: Tensor, doubtful: Tensor, min_area_px: int) -> Tensor:

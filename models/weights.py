@@ -80,8 +80,7 @@ def load_weights(model: VPSNet, path: Path) -> None:
         raise ValueError(f"{path}: is no whole safetensors file ({error}); copy or train it again") from None
     for name, value in wanted.items():
         if name not in state:
-            older = ": set model.context_channels=0" if name.startswith("pyramid.context.") else ""
-            raise ValueError(f"{path}: has no weights for {name}, which the model's settings ask for{older}")
+            raise ValueError(f"{path}: has no weights for {name}, which the model's settings ask for")
         if state[name].shape != value.shape:
             raise ValueError(
                 f"{path}: {name} has shape {tuple(state[name].shape)}, the model's settings ask for "

@@ -39,9 +39,8 @@ class PanopticStage:
     def __call__(self, detections: Detections, tracks: Tracks) -> Panoptic:
         """The map is decided at the network's size and enlarged by nearest neighbour."""
         classes = torch.from_numpy(tracks.classes).to(detections.boxes.device)
-        owner = merge(
-            _at_network_size(detections), detections.boxes, classes, detections.mask_logits, self._rules
-        )
+        semantic = at_network_size(detections.semantic_logits, detections.network_size)
+        owner = merge(semantic, detections.boxes, classes, detections.mask_logits, self._rules)
         # one up, so that void is 0; int16 holds all classes and objects, and cv2 resizes it
         labels = _enlarged((owner + 1).to(torch.int16).cpu().numpy(), detections.frame_size)
         return self._numbered(labels, detections, tracks)
@@ -80,12 +79,10 @@ class PanopticStage:
         )
 
 
-def _at_network_size(detections: Detections) -> torch.Tensor:
-    """Semantic logits (K, h, w) of the network's picture, padding cut off."""
-    height, width = detections.network_size
-    full = functional.interpolate(
-        detections.semantic_logits, scale_factor=4, mode="bilinear", align_corners=False
-    )
+def at_network_size(semantic_logits: torch.Tensor, size: Size) -> torch.Tensor:
+    """Logits (1, K, H / 4, W / 4) of the padded input -> (K, h, w) of the picture of `size` (h, w) in it."""
+    height, width = size
+    full = functional.interpolate(semantic_logits, scale_factor=4, mode="bilinear", align_corners=False)
     return full[0, :, :height, :width]
 
 

@@ -17,6 +17,7 @@ from torchvision.ops import box_iou, roi_align
 from models.boxes import encode_boxes
 from models.heads import region_levels
 from models.panoptic import panoptic_logits
+from models.semantic import at_stride_4
 from models.vpsnet import VPSNet
 from training.data.packing import VOID_CLASS
 from training.samples import View
@@ -227,11 +228,6 @@ def balanced_weights(shares: Tensor, exponent: float) -> Tensor:
     weights = torch.where(present, shares.clamp(min=1e-12) ** -exponent, torch.ones_like(shares))
     mean = (weights * shares)[present].sum() / shares.sum()
     return torch.where(present, weights / mean, torch.ones_like(shares)).float()
-
-
-def at_stride_4(pixels: Tensor) -> Tensor:
-    """(..., h, w) -> (..., h / 4, w / 4): of each 4x4 cell the pixel nearest its centre."""
-    return pixels[..., 2::4, 2::4]
 
 
 def semantic_loss(logits: Tensor, target: Tensor, class_weights: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from models.semantic import at_stride_4
 from training.losses import (
     Regions,
-    at_stride_4,
     balanced_weights,
     panoptic_target,
     sample_regions,

@@ -27,6 +27,7 @@ from configs.schema import Settings
 from stages.features import FeaturesStage
 from stages.fuse import FuseStage
 from stages.network import load_network, precision
+from stages.panoptic import at_network_size
 from training.data.clip_labels import DOUBTED, frames_of, with_objects
 from training.data.command import exit_code_of
 from training.data.packing import Packed, close_split, open_split, segment_id, write_picture
@@ -69,9 +70,7 @@ class SemanticTeacher:
         features = self._fuse(features_of(frame_alone(rgb)), None, None)
         with precision(self._settings):
             logits = self._network.semantic(features.levels)
-        height, width = features.network_size
-        full = functional.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
-        whole = full[:, :, :height, :width]
+        whole = at_network_size(logits, features.network_size)[None]
         at_size = functional.interpolate(whole, features.frame_size, mode="bilinear", align_corners=False)
         return at_size[0].softmax(0)
 
