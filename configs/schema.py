@@ -8,15 +8,26 @@ encode, run, train.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from configs.categories import CATEGORY_SETS, CITYSCAPES, Category, check_categories
 
 Fraction01 = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Part = Literal["backbone", "pyramid", "fusion", "semantic", "proposals", "box", "mask", "track"]
+"""Of the network (`models.vpsnet.PARTS`)."""
 
 
 def _set_of_name(value: object) -> object:
@@ -176,6 +187,18 @@ class TrainSettings(Section):
     batch_pictures: Positive = 8
     two_frames: bool = False
     """Train fusion and tracking on pairs of views; False: on single pictures, everything else."""
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)] = get_args(Part)
+    """The parts of the network that learn; the others stay as they were, norms included."""
+
+    @field_validator("parts")
+    @classmethod
+    def _can_learn(cls, parts: tuple[Part, ...], info: ValidationInfo) -> tuple[Part, ...]:
+        if set(parts) <= {"fusion", "track"} and not info.data.get("two_frames", True):
+            raise PydanticCustomError(
+                "parts", "They learn from pairs of views alone; set train.two_frames=true as well"
+            )
+        return parts
+
     objects_every: Positive = 1
     """The heads of objects learn at one step of so many, the semantic head at every step."""
     regions_per_picture: Positive = 128

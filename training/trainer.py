@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from configs.errors import WeightsError
 from configs.schema import TrainSettings
-from models.vpsnet import VPSNet
+from models.vpsnet import PARTS, VPSNet
 from training.dataset import Batch, SampleSource, collate
 from training.losses import Losses, LossWeights
 from training.sampling import StepSampler
@@ -90,6 +90,7 @@ class Trainer:
             _freeze_norm(self.network)
         if settings.freeze_stem:
             _freeze(self.network.backbone.stem())
+        _freeze(getattr(self.network, part) for part in PARTS if part not in settings.parts)
         batches = _started(loader)
         for step in range(self.first_step, settings.steps):
             began = time.perf_counter()
@@ -205,7 +206,8 @@ def _freeze_norm(network: nn.Module) -> None:
 
 def _freeze(modules: Iterable[nn.Module]) -> None:
     for module in modules:
-        module.eval().requires_grad_(False)
+        module.requires_grad_(False)
+        _freeze_norm(module)  # no more than that: the proposals need training mode to have losses
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Batch]:

@@ -62,6 +62,11 @@ def test_an_override_of_a_section_changes_only_what_it_names() -> None:
         ("modell.fuse=1", r"unknown key 'modell'; did you mean 'model'\?"),
         ("run.threads=-1", r"run\.threads: -1 is not allowed: .*greater than or equal to 0"),
         ("run.executor=spark", r"run\.executor: 'spark' is not allowed: .*'ray', 'local' or 'inline'"),
+        ("train.parts=[fuse]", r"train\.parts\.0: 'fuse' is not allowed: .*'fusion'"),
+        (
+            "train={two_frames: false, parts: [track]}",
+            r"train\.parts: .*track.* is not allowed: .*set train\.two_frames=true",
+        ),
         ("run=3", r"run: 3 is not a section; keys: run\.executor"),
         ("run.threads", r"must be key\.sub=value"),
         ("run.threads=[", r"the value '\[' is not YAML"),

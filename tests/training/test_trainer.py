@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from configs.schema import Settings
+from configs.schema import Part, Settings
+from models.vpsnet import PARTS
 from tests.training.learning import clip_source, clips_of, random_network, tiny_settings
 from training.curve import draw_curve, losses_of
 from training.trainer import CHECKPOINT, CURVE, Step, Trainer
@@ -81,6 +83,18 @@ def test_a_frozen_stem_stays_as_it_was_while_the_rest_learns(tmp_path: Path) -> 
     changed = [name for name, value in trainer.network.state_dict().items() if not value.equal(before[name])]
     layers = {int(name.split(".")[2]) for name in changed if name.startswith("backbone.features.")}
     assert min(layers) == 4  # layers 0 to 3 lead to C2
+
+
+@pytest.mark.slow
+def test_only_the_parts_asked_for_learn(tmp_path: Path) -> None:
+    trainer = _train(tmp_path, overrides=["train.two_frames=true", "train.parts=[fusion, track]"])
+    before = random_network(_settings(), 0).state_dict()
+    changed = [name for name, value in trainer.network.state_dict().items() if not value.equal(before[name])]
+    assert {name.split(".")[0] for name in changed} == {"fusion", "track"}
+
+
+def test_the_settings_know_every_part_of_the_network() -> None:
+    assert get_args(Part) == PARTS
 
 
 @pytest.mark.slow
