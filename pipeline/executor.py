@@ -20,7 +20,12 @@ Ref = Any
 
 
 class HostDiedError(StageError):
-    """The process that ran a host is gone."""
+    """The process that ran a host is gone, or what it had made."""
+
+    def __init__(self, message: str, process: str = "") -> None:
+        """`process` is the executor's name for the process that died, if it is known."""
+        super().__init__(message)
+        self.process = process
 
 
 class Executor(Protocol):
@@ -40,6 +45,9 @@ class Executor(Protocol):
 
     def result(self, ref: Ref) -> Value:
         """The value; raises what its call raised. For small values."""
+
+    def replace(self, died: HostDiedError) -> None:
+        """Put a new host in the place of one that died, unless that was done; it takes calls at once."""
 
     def close(self) -> None:
         """End all hosts; calls that still wait do not run."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from configs.schema import Settings
-from pipeline.executor import Ref
+from pipeline.executor import HostDiedError, Ref
 from pipeline.host import Call, Host, StageFactory, Value, build_host
 from pipeline.placement import Plan
 
@@ -49,6 +49,9 @@ class InlineExecutor:
 
     def result(self, ref: Ref) -> Value:
         return ref.result()
+
+    def replace(self, died: HostDiedError) -> None:
+        raise died
 
     def close(self) -> None:
         """Nothing is running."""

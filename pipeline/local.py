@@ -64,6 +64,9 @@ class LocalExecutor:
     def result(self, ref: Ref) -> Value:
         return ref.result()
 
+    def replace(self, died: HostDiedError) -> None:
+        raise died  # a thread dies only because all are closed
+
     def close(self) -> None:
         self._closing.set()
         for thread in self._threads.values():

@@ -12,11 +12,11 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import StageError
 from configs.schema import Settings
@@ -29,6 +29,7 @@ from pipeline.wire import from_wire, to_wire
 
 if TYPE_CHECKING:
     import ray
+    from ray.actor import ActorHandle
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 """The project's folder; workers import from it."""
@@ -51,23 +52,30 @@ class HostActor:
         self._device = settings.run.device
         self._has_tensors = group is not None and group.name != DECODE
         self._build = partial(build_host, group, settings, factory, time.process_time)
+        self._host: Host | None = None
 
     def ready(self) -> None:
         """Build the stages. Not in the constructor: what that raises would not arrive as itself."""
         try:
-            self._host: Host = self._build()
+            self._built()
         except Exception as error:
             raise portable(error) from None
 
     def call(self, call: Call, *inputs: Value) -> Value:
         """Run one call; its outputs are separate objects in the store."""
         try:
+            host = self._built()
             if self._has_tensors:
                 inputs = tuple(from_wire(value, self._device) for value in inputs)
-            outputs = tuple(to_wire(output) for output in self._host(call, inputs))
+            outputs = tuple(to_wire(output) for output in host(call, inputs))
             return outputs if len(outputs) > 1 else outputs[0]  # Ray's way of one return value
         except Exception as error:
             raise portable(error) from None
+
+    def _built(self) -> Host:
+        if self._host is None:
+            self._host = self._build()
+        return self._host
 
 
 def portable(error: Exception) -> Exception:
@@ -93,26 +101,36 @@ class RayExecutor:
         shares = {name: _uses_card(group, settings) for name, group in groups.items()}
         card_share = 1.0 / max(1, sum(shares.values()))
         actor_class = self._ray.remote(HostActor)
-        self._actors = {
-            name: actor_class.options(
-                num_cpus=0,  # hosts share the cores; the window decides how much runs at once
-                num_gpus=card_share if shares[name] else 0,
-                max_restarts=0,
-                max_task_retries=0,
-            ).remote(group, settings, factory)
+        self._start: dict[str, Callable[[], ActorHandle[HostActor]]] = {
+            name: partial(
+                actor_class.options(
+                    num_cpus=0,  # hosts share the cores; the window decides how much runs at once
+                    num_gpus=card_share if shares[name] else 0,
+                    max_restarts=0,  # Ray's own restarts lose the order of the calls: see `replace`
+                    max_task_retries=0,
+                ).remote,
+                *(group, settings, factory),
+            )
             for name, group in groups.items()
         }
-        self._ready = {name: actor.ready.remote() for name, actor in self._actors.items()}
+        self._actors = {name: start() for name, start in self._start.items()}
+        self._ready: dict[str, Ref] = {name: actor.ready.remote() for name, actor in self._actors.items()}
 
     def wait_until_ready(self) -> None:
         for name, ref in self._ready.items():
             self._get(ref, name)
 
+    def replace(self, died: HostDiedError) -> None:
+        for name, actor in self._actors.items():
+            if _process(actor) == died.process:
+                self._ray.kill(actor)  # it may only be out of reach
+                self._actors[name] = self._start[name]()
+
     def put(self, value: object) -> Ref:
         return self._ray.put(value)
 
     def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
-        refs = self._actors[host].call.options(num_returns=num_outputs).remote(call, *inputs)
+        refs: Any = self._actors[host].call.options(num_returns=num_outputs).remote(call, *inputs)
         return tuple(refs) if num_outputs > 1 else (refs,)
 
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
@@ -124,14 +142,19 @@ class RayExecutor:
         return self._get(ref, "")
 
     def _get(self, ref: Ref, host: str) -> Value:
+        exceptions = self._ray.exceptions
         try:
             return self._ray.get(ref)
-        except self._ray.exceptions.RayTaskError as error:
-            raise _cause(error) from None
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+        except exceptions.RayTaskError as error:
+            cause = _cause(error)
+        except exceptions.RayError as error:
+            cause = error
+        if isinstance(cause, exceptions.RayActorError | exceptions.ObjectLostError):
             name = f" of {host}" if host else ""
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise HostDiedError(f"the worker process{name} died: {lines[0]}") from None
+            lines = str(cause).strip().splitlines() or [type(cause).__name__]
+            process = getattr(cause, "actor_id", None) or ""
+            raise HostDiedError(f"the worker process{name} died: {lines[0]}", process) from None
+        raise cause from None
 
     def close(self) -> None:
         self._ray.shutdown()
@@ -153,6 +176,11 @@ def _start_ray(settings: Settings) -> ModuleType:
         job_config=JobConfig(_py_driver_sys_path=[ROOT]),
     )
     return ray
+
+
+def _process(actor: ActorHandle[HostActor]) -> str:
+    """The name that Ray's errors give to the process of an actor."""
+    return str(actor._actor_id.hex())
 
 
 def _uses_card(group: Group | None, settings: Settings) -> bool:

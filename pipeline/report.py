@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.resolve import num_cores
 from configs.schema import Settings
 from pipeline.budget import Limits
+from pipeline.restarts import Restart
 
 if TYPE_CHECKING:
     from stages.source import Source
@@ -52,6 +53,8 @@ class StreamReport:
     lost_frames: int = 0
     """Frames that the source promised and that could not be decoded."""
     corrupt_packets: int = 0
+    restarts: tuple[Restart, ...] = ()
+    """Hosts that died and were replaced."""
     warnings: tuple[str, ...] = ()
     """One line each, for people."""
     error: BaseException | None = field(default=None, compare=False)
@@ -74,6 +77,7 @@ def write_run_json(report: StreamReport, source: Source, settings: Settings, lim
         "frames": report.num_frames,
         "lost_frames": report.lost_frames,
         "corrupt_packets": report.corrupt_packets,
+        "restarts": [_restart(restart) for restart in report.restarts],
         "fps": round(report.fps, 3),
         "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
         "stages": report.stages,
@@ -113,6 +117,10 @@ def _error(error: BaseException | None) -> dict[str, Any] | None:
         return None
     notes: Sequence[str] = getattr(error, "__notes__", ())
     return {"type": type(error).__name__, "message": str(error), "where": list(notes)}
+
+
+def _restart(restart: Restart) -> dict[str, Any]:
+    return {"host": restart.host, "frame": restart.index, "lost_s": round(restart.lost_s, 3)}
 
 
 def _source(source: Source) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
 from pipeline.budget import Limits, fit
 from pipeline.executor import Executor, open_executor
-from pipeline.host import EncodeHost, StageFactory
+from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, write_run_json
@@ -116,7 +115,6 @@ def _run_stream(
         limits=limits,
         executor=context.executor,
         interrupt=interrupt,
-        spare_encoder=partial(EncodeHost, context.settings, context.factory, time.process_time),
         on_frame=on_frame,
     )
     stopped = False
@@ -159,6 +157,7 @@ def _report(
         stages=driver.statistics.summary(),
         lost_frames=lost,
         corrupt_packets=corrupt,
+        restarts=tuple(driver.restarts.done),
         warnings=_warnings(stream, lost, corrupt),
         error=driver.error,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.budget import PENDING_RUNS
-from pipeline.executor import Executor, Ref
+from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE
 from pipeline.host import EncodeCall, FinishCall, StageReport
 
@@ -17,7 +17,8 @@ class Run:
     """A run that waits for the encoder or is being written."""
 
     first_index: int
-    num_frames: int
+    pictures: Sequence[tuple[Ref, Ref]]
+    """(frame, panoptic) of each frame."""
     report: Ref
 
 
@@ -54,31 +55,43 @@ class RunWriter:
 
     def _submit_run(self) -> None:
         pictures, self._gathered = self._gathered[: self._run_frames], self._gathered[self._run_frames :]
-        first = self.num_written + sum(run.num_frames for run in self._runs)
+        first = self.num_written + sum(len(run.pictures) for run in self._runs)
         call = EncodeCall(
             stream=self._stream, output=self._output, first_index=first, num_frames=len(pictures)
         )
         frames, panoptics = zip(*pictures, strict=True)
         inputs = (self._source, self._last_report, *frames, *panoptics)
         (self._last_report,) = self._executor.submit(ENCODE, call, inputs, 1)
-        self._runs.append(Run(first_index=first, num_frames=len(pictures), report=self._last_report))
+        self._runs.append(Run(first_index=first, pictures=pictures, report=self._last_report))
 
     def waiting(self) -> list[Ref]:
         """The run that will be done next, if there is one."""
         return [self._runs[0].report] if self._runs else []
 
     def take(self, done: set[Ref], on_run: Callable[[StageReport, int], None]) -> None:
-        """Take in what is done; raises what the encoder raised, and then forgets all other frames."""
+        """Take in what is done; raises what the encoder raised.
+
+        Then all other frames are forgotten, but for a dead encoder: its runs wait to be submitted again.
+        """
         while self._runs and self._runs[0].report in done:
-            run = self._runs.popleft()
             try:
-                (report,) = self._executor.result(run.report)
-            except Exception:
+                (report,) = self._executor.result(self._runs[0].report)
+            except HostDiedError:
+                self._gathered = [*(pair for run in self._runs for pair in run.pictures), *self._gathered]
+                self._last_report = None
                 self._runs.clear()
-                self._gathered.clear()
                 raise
-            self.num_written += run.num_frames
-            on_run(report, run.num_frames)
+            except Exception:
+                self.forget()
+                raise
+            num_frames = len(self._runs.popleft().pictures)
+            self.num_written += num_frames
+            on_run(report, num_frames)
+
+    def forget(self) -> None:
+        """Write no more frames."""
+        self._runs.clear()
+        self._gathered.clear()
 
     def finish(self, poll_s: float) -> None:
         """Join all runs that were written into the stream's results."""

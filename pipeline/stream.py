@@ -8,10 +8,13 @@ is a frame, all other groups are submitted at once, and dataflow orders them; wh
 frame waits for its run to fill; full runs go to the encoder, at most two at a time.
 How it ends: the source ends, or a stop is requested, or a call fails. Then nothing new is decoded,
 the frames before the failed one are encoded, and the runs are joined.
+A host that dies is replaced, and the stream goes back to the last frame that was done: a cursor and a
+memory are all that the next one needs of the past, and calls are pure, so the results are the same.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,15 +24,18 @@ from typing import TYPE_CHECKING
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE, FRAME_RESULTS, SOURCE, Before
-from pipeline.host import FrameCall, Host, StageReport
+from pipeline.host import FrameCall, StageReport
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Group, Plan
+from pipeline.restarts import JOIN, Restarts
 from pipeline.runs import RunWriter
 from pipeline.statistics import Statistics
 
 if TYPE_CHECKING:
     from stages.messages import Cursor
     from stages.source import Source
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 """How long a wait lasts at most before a requested stop is noticed."""
@@ -44,6 +50,9 @@ class FrameInFlight:
     """In the order of FRAME_RESULTS."""
     reports: tuple[tuple[str, Ref], ...]
     """Host and its reports, in the order of submission."""
+    past: Mapping[str, Ref]
+    """Values that the next frame needs of this one."""
+    cursor: Cursor
 
     @property
     def done(self) -> Ref:
@@ -63,27 +72,26 @@ class StreamDriver:
         limits: Limits,
         executor: Executor,
         interrupt: Interrupt,
-        spare_encoder: Callable[[], Host],
         on_frame: Callable[[int], None],
     ) -> None:
-        """`spare_encoder` makes a host in this process that joins the runs if the encoder has died."""
         self._stream = source.name
         self._decode, *self._groups = plan.groups
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
-        self._spare_encoder, self._on_frame = spare_encoder, on_frame
-        self._plain_source = source
+        self._on_frame = on_frame
         self._source = executor.put(source)
         self._writer = RunWriter(executor, self._source, self._stream, str(output), limits.run_frames)
         self._decoding: dict[str, Ref] | None = None
         """Outputs of the decode call under way."""
         links = [link for group in plan.groups for link in group.inputs]
         self._needed_later = {link.value for link in links if isinstance(link, Before)}
-        self._past: dict[str, Ref] = {}
+        self._past: Mapping[str, Ref] = {}
         """Values of the last frame that was submitted, as far as the next one needs them."""
         self._next_index = 0
         self._in_flight: deque[FrameInFlight] = deque()
+        self._last_done: FrameInFlight | None = None
         self._failed_index: int | None = None
         self.statistics = Statistics()
+        self.restarts = Restarts()
         self.num_done = 0
         """Frames whose panoptic map was made."""
         self.cursor: Cursor | None = None
@@ -109,13 +117,14 @@ class StreamDriver:
 
     def finish(self) -> None:
         """Join the runs that were written into the stream's results."""
-        try:
+        joined = False
+        while not joined:
             try:
                 self._writer.finish(POLL_S)
-            except HostDiedError:  # what it had written is on disk, and joining it needs no more than that
-                self._spare_encoder()(self._writer.finish_call, [self._plain_source])
-        except Exception as error:
-            self._fail(error, ENCODE, self.num_written)
+                self.restarts.went_on(encoder=True)
+                joined = True
+            except Exception as error:
+                joined = not self._survives(error, JOIN, self.num_written)
 
     def _waiting(self) -> list[Ref]:
         """What can bring the run forward: the next of each kind."""
@@ -129,15 +138,21 @@ class StreamDriver:
         if self._decoding is not None and self._decoding["cursor"] in done:
             self._take_decoded(self._decoding)
         try:
-            self._writer.take(done, self.statistics.add_run)
+            self._writer.take(done, self._take_run)
         except Exception as error:
-            self._fail(error, ENCODE, self.num_written)
+            if not self._survives(error, ENCODE, self.num_written):
+                self._writer.forget()
+
+    def _take_run(self, report: StageReport, num_frames: int) -> None:
+        self.statistics.add_run(report, num_frames)
+        self.restarts.went_on(encoder=True)
 
     # the way of a frame
 
     def _may_decode(self) -> bool:
         ended = self.cursor is not None and self.cursor.ended
-        if ended or self._interrupt.requested or self.error is not None or self._decoding is not None:
+        given_up = self._failed_index is not None and self._next_index >= self._failed_index
+        if ended or given_up or self._interrupt.requested or self._decoding is not None:
             return False
         in_flight, limits = len(self._in_flight), self._limits
         held = in_flight + self._writer.num_gathered
@@ -150,22 +165,30 @@ class StreamDriver:
         """The cursor is there: submit the rest of the frame, unless the source has ended."""
         self._decoding = None
         try:
-            self.cursor = self._executor.result(values["cursor"])
+            cursor: Cursor = self._executor.result(values["cursor"])
         except Exception as error:
-            self._fail(error, self._decode.name, self._next_index)
+            self._survives(error, self._decode.name, self._next_index)  # then it is submitted again
             return
-        if self.cursor is not None and not self.cursor.ended:
-            self._submit_frame(values)
+        self.cursor = cursor
+        if not cursor.ended:
+            self._submit_frame(values, cursor)
 
-    def _submit_frame(self, values: dict[str, Ref]) -> None:
+    def _submit_frame(self, values: dict[str, Ref], cursor: Cursor) -> None:
         values[SOURCE] = self._source
         reports = [(self._decode.name, values.pop(_reports(self._decode)))]
         for group in self._groups:
             values.update(self._submit(group, values))
             reports.append((group.name, values.pop(_reports(group))))
-        results = tuple(values[name] for name in FRAME_RESULTS)
-        self._in_flight.append(FrameInFlight(index=self._next_index, results=results, reports=tuple(reports)))
         self._past = {name: values[name] for name in self._needed_later}
+        self._in_flight.append(
+            FrameInFlight(
+                index=self._next_index,
+                results=tuple(values[name] for name in FRAME_RESULTS),
+                reports=tuple(reports),
+                past=self._past,
+                cursor=cursor,
+            )
+        )
         self._next_index += 1
 
     def _submit(self, group: Group, values: Mapping[str, Ref]) -> dict[str, Ref]:
@@ -184,14 +207,35 @@ class StreamDriver:
             try:
                 reports += self._executor.result(ref)
             except Exception as error:
-                self._fail(error, host, frame.index)
+                if self._survives(error, host, frame.index):
+                    self._go_back()
                 return
         self.statistics.add_frame(reports)
         self._writer.add(*frame.results)
+        self._last_done = frame
+        self.restarts.went_on(encoder=False)
         self.num_done += 1
         self._on_frame(self.num_done)
 
     # failure
+
+    def _survives(self, error: Exception, host: str, index: int) -> bool:
+        """Replace a host that died; whatever else went wrong, and a host that dies again and again, fails."""
+        if isinstance(error, HostDiedError) and self.restarts.add(host, index):
+            log.warning("stream %s: %s died at frame %d and is replaced", self._stream, host, index)
+            self._executor.replace(error)
+            return True
+        self._fail(error, host, index)
+        return False
+
+    def _go_back(self) -> None:
+        """Give up all frames in flight, and go on behind the last one that was done."""
+        last = self._last_done
+        self._in_flight.clear()
+        self._decoding = None
+        self._past = last.past if last is not None else {}
+        self.cursor = last.cursor if last is not None else None
+        self._next_index = last.index + 1 if last is not None else 0
 
     def _fail(self, error: Exception, host: str, index: int) -> None:
         """Remember the failure that comes first in the stream; frames from there on are given up."""

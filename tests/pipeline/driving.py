@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from pipeline.budget import Limits
 from pipeline.executor import open_executor
-from pipeline.host import EncodeHost, StageFactory
+from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import make_plan
 from pipeline.stream import StreamDriver
@@ -40,7 +38,6 @@ def drive(
             limits=limits or Limits(window_frames=3, run_frames=2),
             executor=executor,
             interrupt=interrupt or Interrupt(),
-            spare_encoder=partial(EncodeHost, settings, make_factory(), time.process_time),
             on_frame=on_frame,
         )
         driver.process()

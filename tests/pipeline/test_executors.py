@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from configs.errors import StageError
 from pipeline.budget import Limits
-from pipeline.executor import HostDiedError
 from pipeline.interrupt import Interrupt
 from stages.messages import Cursor, Frame
 from tests.pipeline.driving import drive
@@ -90,24 +88,6 @@ def test_an_error_that_cannot_be_pickled_arrives_with_its_text(tmp_path: Path) -
     assert "UnpicklableError" in str(driver.error)
     assert driver.error.__notes__ == ["stage track, stream toy, frame 1"]
     assert read_results(tmp_path) == GOLDEN[:1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["flow", "encode"])
-def test_a_dead_actor_ends_the_run_within_ten_seconds_and_is_named(tmp_path: Path, stage: str) -> None:
-    fault = Fault(stage=stage, index=2, kind="die")
-    started_s: list[float] = []
-    driver = drive(
-        tmp_path,
-        "ray",
-        "split",
-        factory=make_factory(fault),
-        on_frame=lambda num_done: started_s.append(time.monotonic()),
-    )
-    assert time.monotonic() - started_s[0] < 10
-    assert isinstance(driver.error, HostDiedError)
-    assert driver.error.__notes__ == [f"stage {stage}, stream toy, frame 2"]
-    assert read_results(tmp_path) == GOLDEN[:2]
 
 
 @pytest.mark.parametrize("executor", EVERYWHERE)

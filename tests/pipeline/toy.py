@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -48,7 +48,18 @@ class Fault:
 
     stage: str
     index: int
-    kind: Literal["raise", "raise unpicklable", "die"] = "raise"
+    kind: Literal["raise", "raise unpicklable"] = "raise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deaths:
+    """In which calls of a stage its process dies."""
+
+    stage: str
+    calls: Collection[int]
+    """Their numbers, from 0, counted over all processes that the stage ever had."""
+    tally: Path
+    """A file that does the counting: a byte a call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +76,11 @@ class UnpicklableError(RuntimeError):
         super().__init__(what, lock)
 
 
-def make_factory(fault: Fault | None = None, delay_s: float = 0.0) -> StageFactory:
-    """Builds toy stages, one of which may go wrong; each model stage takes `delay_s`."""
-    return partial(_build, fault=fault, delay_s=delay_s)
+def make_factory(
+    fault: Fault | None = None, delay_s: float = 0.0, deaths: Sequence[Deaths] = ()
+) -> StageFactory:
+    """Builds toy stages, some of which may go wrong; each model stage takes `delay_s`."""
+    return partial(_build, fault=fault, delay_s=delay_s, deaths=deaths)
 
 
 def make_settings(executor: ExecutorName = "inline", placement: Placement = "fused") -> Settings:
@@ -75,16 +88,27 @@ def make_settings(executor: ExecutorName = "inline", placement: Placement = "fus
     return Settings(run=RunSettings(executor=executor, placement=placement, device="cpu", threads=1))
 
 
-def _build(name: str, settings: Settings, *, fault: Fault | None, delay_s: float) -> object:
+def _build(
+    name: str, settings: Settings, *, fault: Fault | None, delay_s: float, deaths: Sequence[Deaths]
+) -> object:
     mine = fault if fault is not None and fault.stage == name else None
+    fatal = next((each for each in deaths if each.stage == name), None)
     if name == "encode":
-        return ToyEncode(mine)
-    return ToyStage(name, mine, delay_s)
+        return ToyEncode(mine, fatal)
+    return ToyStage(name, mine, delay_s, fatal)
+
+
+def _may_die(deaths: Deaths | None) -> None:
+    if deaths is None:
+        return
+    with deaths.tally.open("ab") as file:
+        number = file.tell()
+        file.write(b".")
+    if number in deaths.calls:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _go_wrong(fault: Fault) -> None:
-    if fault.kind == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
     if fault.kind == "raise unpicklable":
         raise UnpicklableError("boom", lambda: None)
     raise ValueError(f"boom at {fault.index}")
@@ -93,13 +117,15 @@ def _go_wrong(fault: Fault) -> None:
 class ToyStage:
     """One of the stages of a frame; counts its calls."""
 
-    def __init__(self, name: str, fault: Fault | None, delay_s: float) -> None:
+    def __init__(self, name: str, fault: Fault | None, delay_s: float, deaths: Deaths | None = None) -> None:
         self._function = globals()[name]
+        self._deaths = deaths
         self._fault, self._delay_s = fault, delay_s if name != "decode" else 0.0
         self.num_calls = 0
 
     def __call__(self, *inputs: Any) -> Any:  # noqa: ANN401
         time.sleep(self._delay_s)
+        _may_die(self._deaths)
         if self._fault is not None and self._fault.index == self.num_calls:
             _go_wrong(self._fault)
         self.num_calls += 1
@@ -147,13 +173,14 @@ def panoptic(detections: np.ndarray, tracks: np.ndarray) -> Panoptic:
 class ToyEncode:
     """Writes a line per frame, a file per run, and joins the files."""
 
-    def __init__(self, fault: Fault | None) -> None:
-        self._fault = fault
+    def __init__(self, fault: Fault | None, deaths: Deaths | None = None) -> None:
+        self._fault, self._deaths = fault, deaths
 
     def __call__(
         self, source: ToySource, output: str, frames: Sequence[Frame], panoptics: Sequence[Panoptic]
     ) -> ToyRun:
         first = frames[0].index
+        _may_die(self._deaths)
         if self._fault is not None and self._fault.index in range(first, first + len(frames)):
             _go_wrong(self._fault)
         pairs = zip(frames, panoptics, strict=True)

@@ -1,0 +1,83 @@
+"""Processes that die: no frame is lost, none comes twice, and all results are as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from pipeline.budget import Limits
+from pipeline.executor import HostDiedError
+from pipeline.graph import ENCODE, GRAPH
+from tests.pipeline.driving import drive
+from tests.pipeline.toy import FIRST_RESULTS, Deaths, Placement, ToySource, make_factory, read_results
+
+pytestmark = pytest.mark.slow
+
+STAGES = (*(node.name for node in GRAPH), ENCODE)
+LIMITS = Limits(window_frames=4, run_frames=3)
+
+
+def deaths_of(stage: str, calls: Collection[int], folder: Path) -> Deaths:
+    return Deaths(stage=stage, calls=calls, tally=folder / f"{stage}.tally")
+
+
+def undisturbed(folder: Path, num_frames: int) -> list[tuple[int, int]]:
+    folder.mkdir()
+    drive(folder, "inline", source=ToySource(num_frames=num_frames), limits=LIMITS)
+    return read_results(folder)
+
+
+@pytest.mark.parametrize("placement", ["split", "fused"])
+def test_the_results_are_the_same_after_deaths_of_every_stage(tmp_path: Path, placement: Placement) -> None:
+    num_frames = 40
+    golden = undisturbed(tmp_path / "golden", num_frames)
+    rng = random.Random(5)
+    ends = {ENCODE: num_frames // LIMITS.run_frames}  # it is called once a run
+    deaths = [deaths_of(stage, [rng.randrange(1, ends.get(stage, num_frames))], tmp_path) for stage in STAGES]
+    driver = drive(
+        tmp_path,
+        "ray",
+        placement,
+        source=ToySource(num_frames=num_frames),
+        factory=make_factory(deaths=deaths),
+        limits=LIMITS,
+    )
+    assert driver.error is None
+    assert read_results(tmp_path) == golden
+    assert (driver.num_done, driver.num_written) == (num_frames, num_frames)
+    assert len(driver.restarts.done) == len(STAGES)
+    assert all(restart.lost_s > 0 for restart in driver.restarts.done)
+
+
+@pytest.mark.parametrize("stage", ["decode", "flow", ENCODE])
+def test_a_host_that_dies_in_its_first_call_is_replaced(tmp_path: Path, stage: str) -> None:
+    factory = make_factory(deaths=[deaths_of(stage, [0], tmp_path)])
+    driver = drive(tmp_path, "ray", "split", factory=factory)
+    assert driver.error is None
+    assert read_results(tmp_path) == list(enumerate(FIRST_RESULTS))
+    (restart,) = driver.restarts.done
+    assert (restart.host, restart.index) == (stage, 0)
+
+
+@pytest.mark.parametrize(("stage", "written"), [("flow", 3), (ENCODE, 2)])
+def test_a_host_that_dies_at_the_same_frame_again_and_again_ends_the_run(
+    tmp_path: Path, stage: str, written: int
+) -> None:
+    fatal = range(3 if stage == "flow" else 1, 1000)  # frame 3, or the second run of two frames
+    factory = make_factory(deaths=[deaths_of(stage, fatal, tmp_path)])
+    started_s: list[float] = []
+    driver = drive(
+        tmp_path,
+        "ray",
+        "split",
+        factory=factory,
+        on_frame=lambda num_done: started_s.append(time.monotonic()),
+    )
+    assert time.monotonic() - started_s[0] < 30
+    assert isinstance(driver.error, HostDiedError)
+    assert driver.error.__notes__ == [f"stage {stage}, stream toy, frame {written}"]
+    assert read_results(tmp_path) == list(enumerate(FIRST_RESULTS))[:written]
