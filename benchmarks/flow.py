@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from benchmarks.machine import machine_line
-from models.flow import DenseInverseSearch, FlowEstimator, RaftSmall
+from models.flow import FlowEstimator, RaftSmall, dense_inverse_search
 from training.compose.clip import ComposedFrame
 from training.data.composed import clip_name, clip_shape, compose_frames
 
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=8)
     options = parser.parse_args(arguments)
     estimators: dict[str, tuple[FlowEstimator, int]] = {"none": (_Nothing(), 1)}
-    estimators |= {f"DIS, 1/{stride}": (DenseInverseSearch(), stride) for stride in STRIDES}
+    estimators |= {f"DIS, 1/{stride}": (dense_inverse_search, stride) for stride in STRIDES}
     if options.raft:
         raft = RaftSmall(options.raft, "cpu")
         estimators |= {f"RAFT-small, 1/{stride}": (raft, stride) for stride in STRIDES}

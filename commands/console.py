@@ -90,7 +90,8 @@ def progress_bar() -> ProgressBar:
 def shown_on(bar: ProgressBar) -> Callable[[Progress], None]:
     """What shows the progress of each stream as a line of the bar."""
     tasks = {"": bar.add_task("starting", total=None, rate="")}
-    started_s: dict[str, float] = {}
+    began: dict[str, tuple[int, float]] = {}
+    """Frames done and time when a stream was first told of."""
 
     def show(progress: Progress) -> None:
         if "" in tasks:
@@ -98,9 +99,9 @@ def shown_on(bar: ProgressBar) -> Callable[[Progress], None]:
         name, now_s = progress.stream, time.monotonic()
         if name not in tasks:
             tasks[name] = bar.add_task(name, total=progress.num_frames, rate="")
-            started_s[name] = now_s
-        elapsed_s = now_s - started_s[name]
-        rate = f"{progress.num_done / elapsed_s:.1f} frames/s" if progress.num_done and elapsed_s else ""
+            began[name] = progress.num_done, now_s
+        num_done, elapsed_s = progress.num_done - began[name][0], now_s - began[name][1]
+        rate = f"{num_done / elapsed_s:.1f} frames/s" if num_done and elapsed_s else ""
         bar.update(tasks[name], completed=progress.num_done, rate=rate)
 
     return show

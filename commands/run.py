@@ -33,6 +33,9 @@ def run_command(
     end: Annotated[str | None, typer.Option(metavar="S", help="Seconds, or H:MM:SS.")] = None,
     stride: Annotated[int, typer.Option(min=1, metavar="N", help="Every Nth frame only.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped or killed.")
+    ] = False,
     set_: Overrides = None,
     debug: Debug = False,
 ) -> None:
@@ -45,11 +48,15 @@ def run_command(
         from pipeline import run
         from stages.source import expand_sources
 
+        if overwrite and resume:
+            raise UsageError("--overwrite, --resume: give one of them")
         settings = load_settings(config, [*(set_ or []), *named])
         end_s = parse_time(end) if end is not None else None
         found = expand_sources(sources, start_s=parse_time(start), end_s=end_s, stride=stride)
         with progress_bar() as bar:
-            reports = run(found, settings, output, overwrite=overwrite, on_progress=shown_on(bar))
+            reports = run(
+                found, settings, output, overwrite=overwrite, resume=resume, on_progress=shown_on(bar)
+            )
         return _tell(reports, debug)
 
     guarded(command, debug)

@@ -16,6 +16,9 @@ import torchvision
 from torch import Tensor
 from torch.nn import functional
 
+_MIN_SIDE_PX = 32
+"""The smallest picture whose coarsest level still holds a patch of DIS."""
+
 
 class FlowEstimator(Protocol):
     """Anything that estimates flow."""
@@ -24,21 +27,18 @@ class FlowEstimator(Protocol):
         """(h, w, 3) uint8 RGB twice -> (h, w, 2) float32: x then y displacement in pixels."""
 
 
-class DenseInverseSearch:
-    """DIS (Kroeger et al. 2016), OpenCV's, on luminance. Its result depends on cv2's thread count."""
+def dense_inverse_search(current: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """DIS (Kroeger et al. 2016), OpenCV's, on luminance: see FlowEstimator.
 
-    def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        # smallest picture whose coarsest level still holds a patch
-        self._min_side_px = 32
-
-    def __call__(self, current: np.ndarray, previous: np.ndarray) -> np.ndarray:
-        """See FlowEstimator. Pictures under 32 px give zero flow."""
-        if min(current.shape[:2]) < self._min_side_px:
-            return np.zeros((*current.shape[:2], 2), np.float32)
-        gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (current, previous)]
-        flow = np.zeros((*gray[0].shape, 2), np.float32)
-        return np.asarray(self._dis.calc(gray[0], gray[1], flow), dtype=np.float32)
+    Its result depends on cv2's thread count. Pictures under 32 px give zero flow.
+    """
+    if min(current.shape[:2]) < _MIN_SIDE_PX:
+        return np.zeros((*current.shape[:2], 2), np.float32)
+    # a new one for every pair: for pictures of some sizes it answers a second call differently
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (current, previous)]
+    flow = np.zeros((*gray[0].shape, 2), np.float32)
+    return np.asarray(dis.calc(gray[0], gray[1], flow), dtype=np.float32)
 
 
 class RaftSmall:

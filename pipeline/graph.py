@@ -2,7 +2,7 @@
 
 A link names a value of the same frame (`Now`) or of the frame before (`Before`; None for the first
 frame). "source" is made by nobody: the driver gives it. Encoding stands outside the frame graph, as
-it consumes whole runs of frames: `frame` and `panoptic` of each.
+it consumes whole runs of frames: `FRAME_RESULTS` of each.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ SOURCE = "source"
 """The value that the driver gives."""
 DECODE = "decode"
 ENCODE = "encode"
-FRAME_RESULTS = ("frame", "panoptic")
-"""What encoding takes of every frame."""
+MEMORY = "memory"
+"""What tracking remembers: the one state that decoding a frame again cannot bring back."""
+FRAME_RESULTS = ("frame", "panoptic", MEMORY)
+"""What encoding takes of every frame; the memory for the checkpoint at the end of a run."""
 DRIVER_READS = ("cursor",)
 """Small values that the driver looks at: the cursor tells the end of the stream."""

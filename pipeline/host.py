@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from configs.schema import Settings
 from pipeline.graph import ENCODE, Before, Link, Node, Now
 from pipeline.placement import Group
+from stages.messages import Checkpoint, Cursor
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,18 @@ class FrameCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeCall:
-    """Write one run of frames. Inputs: source, the report of the run before, frames, panoptic maps."""
+    """Write one run of frames.
+
+    Inputs: source, the report of the run before, the memory after the last frame, frames, panoptic maps.
+    """
 
     stream: str
     output: str
     """Folder of the stream's results."""
     first_index: int
     num_frames: int
+    before: Cursor | None
+    """Where decoding stood before the last frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,8 @@ class FinishCall:
 
     stream: str
     output: str
+    keep_parts: bool
+    """The runs stay, so that they can be gone on with."""
 
 
 Call = FrameCall | EncodeCall | FinishCall
@@ -176,17 +184,18 @@ class EncodeHost:
         assert not isinstance(call, FrameCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):
-                self._stage.finish(inputs[0], call.output)
+                self._stage.finish(inputs[0], call.output, keep_parts=call.keep_parts)
             return (None,)
         return ((self._encode(call, inputs),),)
 
     def _encode(self, call: EncodeCall, inputs: Sequence[Any]) -> StageReport:
-        source, _, *pictures = inputs
+        source, _, memory, *pictures = inputs
         frames, panoptics = pictures[: call.num_frames], pictures[call.num_frames :]
         last = call.first_index + call.num_frames - 1
         with naming(ENCODE, call.stream, f"frames {call.first_index} to {last}"):
             start_s, start_cpu_s = time.monotonic(), self._cpu_clock()
-            encoded = self._stage(source, call.output, frames, panoptics)
+            checkpoint = Checkpoint(before=call.before, memory=memory)
+            encoded = self._stage(source, call.output, frames, panoptics, checkpoint)
             end_s, cpu_s = time.monotonic(), self._cpu_clock() - start_cpu_s
         parts_s = dict(encoded.seconds)
         return StageReport(stage=ENCODE, start_s=start_s, end_s=end_s, cpu_s=cpu_s, parts_s=parts_s)

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -16,11 +16,11 @@ from configs.resolve import num_cores
 from configs.schema import Settings
 from pipeline.budget import Limits
 from pipeline.restarts import Restart
+from stages.results import Layout, naming_output, replacing
 
 if TYPE_CHECKING:
     from stages.source import Source
 
-REPORT_NAME = "run.json"
 DISTRIBUTIONS = {
     "torch": "torch",
     "torchvision": "torchvision",
@@ -68,8 +68,23 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" + (f" ({notes})" if notes else "")
 
 
-def write_run_json(report: StreamReport, source: Source, settings: Settings, limits: Limits) -> Path:
-    """Write the report beside the results; readers see the old file or the new one, never a half."""
+def describe_work(source: Source, settings: Settings, limits: Limits) -> dict[str, Any]:
+    """What a stream makes of what: enough to tell whether it can be gone on with."""
+    return {
+        "source": _source(source),
+        "window_frames": limits.window_frames,
+        "run_frames": limits.run_frames,
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def write_started(output: Path, work: Mapping[str, Any]) -> None:
+    """run.json of a stream that begins, in the folder of its results."""
+    _write(output, {"status": "running", **work, "versions": versions()})
+
+
+def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
+    """run.json of a stream that has ended, beside its results."""
     content = {
         "status": report.status,
         "error": _error(report.error),
@@ -81,18 +96,18 @@ def write_run_json(report: StreamReport, source: Source, settings: Settings, lim
         "fps": round(report.fps, 3),
         "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
         "stages": report.stages,
-        "source": _source(source),
-        "window_frames": limits.window_frames,
-        "run_frames": limits.run_frames,
-        "settings": settings.model_dump(mode="json"),
+        **work,
         "versions": versions(),
         "machine": {"cores": num_cores(), "processor": platform.machine(), "system": platform.system()},
     }
-    path = report.output / REPORT_NAME
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-    return path
+    _write(report.output, content)
+
+
+def _write(output: Path, content: Mapping[str, Any]) -> None:
+    """Readers see the old file or the new one, never a half."""
+    layout = Layout(output)
+    with naming_output(output), replacing(layout.report) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
@@ -129,6 +144,7 @@ def _source(source: Source) -> dict[str, Any]:
         "kind": source.kind,
         "path": source.paths[0],
         "files": len(source.paths),
+        "bytes": sum(os.path.getsize(path) for path in source.paths),
         "start_s": source.start_s,
         "end_s": source.end_s,
         "stride": source.stride,

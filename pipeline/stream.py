@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
-from pipeline.graph import ENCODE, FRAME_RESULTS, SOURCE, Before
+from pipeline.graph import ENCODE, FRAME_RESULTS, MEMORY, SOURCE, Before
 from pipeline.host import FrameCall, StageReport
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Group, Plan
 from pipeline.restarts import JOIN, Restarts
-from pipeline.runs import RunWriter
+from pipeline.resume import ResumePoint
+from pipeline.runs import DoneFrame, RunWriter
 from pipeline.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ class FrameInFlight:
     """A frame between decoding and its panoptic map."""
 
     index: int
-    results: tuple[Ref, ...]
-    """In the order of FRAME_RESULTS."""
+    results: DoneFrame
     reports: tuple[tuple[str, Ref], ...]
     """Host and its reports, in the order of submission."""
     past: Mapping[str, Ref]
@@ -73,13 +73,19 @@ class StreamDriver:
         executor: Executor,
         interrupt: Interrupt,
         on_frame: Callable[[int], None],
+        start: ResumePoint | None = None,
     ) -> None:
+        """`start`: where an earlier run of the program stopped; None: at the beginning."""
         self._stream = source.name
         self._decode, *self._groups = plan.groups
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
         self._on_frame = on_frame
         self._source = executor.put(source)
-        self._writer = RunWriter(executor, self._source, self._stream, str(output), limits.run_frames)
+        self._start = start
+        num_written = start.num_frames if start is not None else 0
+        self._writer = RunWriter(
+            executor, self._source, self._stream, str(output), limits.run_frames, num_written
+        )
         self._decoding: dict[str, Ref] | None = None
         """Outputs of the decode call under way."""
         links = [link for group in plan.groups for link in group.inputs]
@@ -92,10 +98,12 @@ class StreamDriver:
         self._failed_index: int | None = None
         self.statistics = Statistics()
         self.restarts = Restarts()
-        self.num_done = 0
+        self.num_done = num_written
         """Frames whose panoptic map was made."""
         self.cursor: Cursor | None = None
         """Where decoding stands."""
+        self.complete = False
+        """Is everything done, from the start of the source to its end?"""
         self.error: Exception | None = None
         """What the run failed of: the first in the order of the frames."""
 
@@ -106,6 +114,7 @@ class StreamDriver:
 
     def process(self) -> None:
         """Run until the end of the stream, a requested stop or a failure, and until all is written."""
+        self._begin()
         while True:
             if self._may_decode():
                 self._submit_decode()
@@ -117,14 +126,15 @@ class StreamDriver:
 
     def finish(self) -> None:
         """Join the runs that were written into the stream's results."""
-        joined = False
-        while not joined:
+        whole = self.error is None and self.cursor is not None and self.cursor.ended
+        tried = False
+        while not tried:
             try:
-                self._writer.finish(POLL_S)
+                self._writer.finish(POLL_S, keep_parts=not whole)
                 self.restarts.went_on(encoder=True)
-                joined = True
+                tried, self.complete = True, whole
             except Exception as error:
-                joined = not self._survives(error, JOIN, self.num_written)
+                tried = not self._survives(error, JOIN, self.num_written)
 
     def _waiting(self) -> list[Ref]:
         """What can bring the run forward: the next of each kind."""
@@ -147,6 +157,30 @@ class StreamDriver:
         self.statistics.add_run(report, num_frames)
         self.restarts.went_on(encoder=True)
 
+    def _begin(self) -> None:
+        """Stand before the first frame that is to be made."""
+        self._past, self._next_index, self.cursor = {}, 0, None
+        while self._start is not None and self._next_index == 0:
+            try:
+                self._past, self.cursor = self._restored(self._start)
+                self._next_index = self._start.num_frames
+            except Exception as error:
+                if not self._survives(error, self._decode.name, 0):
+                    return
+
+    def _restored(self, start: ResumePoint) -> tuple[dict[str, Ref], Cursor]:
+        """What the first frame needs of the one before, which is decoded again; the cursor behind that."""
+        before = {"cursor": self._executor.put(start.checkpoint.before)}
+        index = start.num_frames - 1
+        values = {SOURCE: self._source}
+        values |= self._submit(self._decode, index, values, before)
+        for group in self._groups:
+            makes = self._needed_later.intersection(group.outputs)
+            if makes and MEMORY not in makes:
+                values |= self._submit(group, index, values, before)
+        values[MEMORY] = self._executor.put(start.checkpoint.memory)
+        return {name: values[name] for name in self._needed_later}, self._executor.result(values["cursor"])
+
     # the way of a frame
 
     def _may_decode(self) -> bool:
@@ -159,7 +193,8 @@ class StreamDriver:
         return in_flight < limits.window_frames and held < limits.window_frames + limits.run_frames
 
     def _submit_decode(self) -> None:
-        self._decoding = self._submit(self._decode, {SOURCE: self._source})
+        values = {SOURCE: self._source}
+        self._decoding = self._submit(self._decode, self._next_index, values, self._past)
 
     def _take_decoded(self, values: dict[str, Ref]) -> None:
         """The cursor is there: submit the rest of the frame, unless the source has ended."""
@@ -169,21 +204,21 @@ class StreamDriver:
         except Exception as error:
             self._survives(error, self._decode.name, self._next_index)  # then it is submitted again
             return
-        self.cursor = cursor
+        before, self.cursor = self.cursor, cursor
         if not cursor.ended:
-            self._submit_frame(values, cursor)
+            self._submit_frame(values, before, cursor)
 
-    def _submit_frame(self, values: dict[str, Ref], cursor: Cursor) -> None:
+    def _submit_frame(self, values: dict[str, Ref], before: Cursor | None, cursor: Cursor) -> None:
         values[SOURCE] = self._source
         reports = [(self._decode.name, values.pop(_reports(self._decode)))]
         for group in self._groups:
-            values.update(self._submit(group, values))
+            values.update(self._submit(group, self._next_index, values, self._past))
             reports.append((group.name, values.pop(_reports(group))))
         self._past = {name: values[name] for name in self._needed_later}
         self._in_flight.append(
             FrameInFlight(
                 index=self._next_index,
-                results=tuple(values[name] for name in FRAME_RESULTS),
+                results=DoneFrame(**{name: values[name] for name in FRAME_RESULTS}, before=before),
                 reports=tuple(reports),
                 past=self._past,
                 cursor=cursor,
@@ -191,13 +226,14 @@ class StreamDriver:
         )
         self._next_index += 1
 
-    def _submit(self, group: Group, values: Mapping[str, Ref]) -> dict[str, Ref]:
-        """Submit a group's call for the next frame; its outputs by name, and its reports."""
+    def _submit(
+        self, group: Group, index: int, values: Mapping[str, Ref], past: Mapping[str, Ref]
+    ) -> dict[str, Ref]:
+        """Submit a group's call for a frame; its outputs by name, and its reports."""
         inputs = [
-            self._past.get(link.value) if isinstance(link, Before) else values[link.value]
-            for link in group.inputs
+            past.get(link.value) if isinstance(link, Before) else values[link.value] for link in group.inputs
         ]
-        call = FrameCall(stream=self._stream, index=self._next_index)
+        call = FrameCall(stream=self._stream, index=index)
         refs = self._executor.submit(group.name, call, inputs, len(group.outputs) + 1)
         return dict(zip((*group.outputs, _reports(group)), refs, strict=True))
 
@@ -211,7 +247,7 @@ class StreamDriver:
                     self._go_back()
                 return
         self.statistics.add_frame(reports)
-        self._writer.add(*frame.results)
+        self._writer.add(frame.results)
         self._last_done = frame
         self.restarts.went_on(encoder=False)
         self.num_done += 1
@@ -230,12 +266,13 @@ class StreamDriver:
 
     def _go_back(self) -> None:
         """Give up all frames in flight, and go on behind the last one that was done."""
-        last = self._last_done
         self._in_flight.clear()
         self._decoding = None
-        self._past = last.past if last is not None else {}
-        self.cursor = last.cursor if last is not None else None
-        self._next_index = last.index + 1 if last is not None else 0
+        last = self._last_done
+        if last is None:
+            self._begin()
+        else:
+            self._past, self._next_index, self.cursor = last.past, last.index + 1, last.cursor
 
     def _fail(self, error: Exception, host: str, index: int) -> None:
         """Remember the failure that comes first in the stream; frames from there on are given up."""

@@ -1,7 +1,7 @@
 """Encode: runs of frames become files; at the end the runs are joined.
 
-A run is written whole or not at all: pictures of ids, a closed group of pictures, then its record,
-by which it counts. Writing it again gives the same bytes, so a call may be repeated.
+A run is written whole or not at all: pictures of ids, a closed group of pictures, a checkpoint to go on
+from, then its record, by which it counts. Writing it again gives the same bytes, so a call may be repeated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from configs.errors import OutputError
 from stages import results
 from stages.draw import draw
-from stages.messages import Frame, Panoptic
+from stages.messages import Checkpoint, Frame, Panoptic
 from stages.palette import Colour, paint
 from stages.results import Layout
 
@@ -57,7 +57,12 @@ class EncodeStage:
         self._categories = settings.categories
 
     def __call__(
-        self, source: Source, output: str, frames: Sequence[Frame], panoptics: Sequence[Panoptic]
+        self,
+        source: Source,
+        output: str,
+        frames: Sequence[Frame],
+        panoptics: Sequence[Panoptic],
+        checkpoint: Checkpoint,
     ) -> EncodedRun:
         """Write one run, in the order of the frames, into the folder `output` of the stream."""
         layout, seconds = Layout(Path(output)), {"draw": 0.0, "png": 0.0, "video": 0.0}
@@ -68,11 +73,15 @@ class EncodeStage:
                 for panoptic in panoptics:
                     _write_ids(layout, panoptic)
             self._write_video(layout, frames, panoptics, seconds)
+            results.write_checkpoint(layout, frames[0].index, checkpoint)
             results.write_record(layout, source.name, frames, panoptics, self._categories)
         return EncodedRun(first_index=frames[0].index, num_frames=len(frames), seconds=seconds)
 
-    def finish(self, source: Source, output: str) -> None:
-        """Join all complete runs into the results of the stream; without a run, write nothing."""
+    def finish(self, source: Source, output: str, *, keep_parts: bool) -> None:
+        """Join all complete runs into the results of the stream; without a run, write nothing.
+
+        With `keep_parts` the runs stay, so that they can be gone on with.
+        """
         from stages.video_joiner import join_video
 
         layout = Layout(Path(output))
@@ -87,7 +96,8 @@ class EncodeStage:
                 log.warning("%s: no run of frames was completed, so there is no result", layout.directory)
             if runs or not layout.video.exists():
                 results.remove_pictures_from(layout, num_frames)
-            results.remove_parts(layout)
+            if not keep_parts:
+                results.remove_parts(layout)
 
     def _write_video(
         self,

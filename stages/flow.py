@@ -6,7 +6,7 @@ import numpy as np
 
 from configs.errors import SettingsError, WeightsError
 from configs.schema import Settings
-from models.flow import DenseInverseSearch, FlowEstimator, RaftSmall
+from models.flow import FlowEstimator, RaftSmall, dense_inverse_search
 from stages.messages import Flow, Frame
 from stages.network import ROOT
 from stages.preprocess import network_size, resized
@@ -33,7 +33,7 @@ class FlowStage:
 
 def _estimator(settings: Settings) -> FlowEstimator:
     if settings.flow.backend == "dis":
-        return DenseInverseSearch()
+        return dense_inverse_search
     if settings.flow.raft_weights is None:
         raise SettingsError("flow.backend raft-small needs a weights file: --set flow.raft_weights=FILE")
     path = ROOT / settings.flow.raft_weights

@@ -148,6 +148,16 @@ class TrackMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """All that the frames behind a run of frames need of the past, for another process to go on there."""
+
+    before: Cursor | None
+    """Where decoding stood before the last frame of the run, which is decoded again; None: at the start."""
+    memory: TrackMemory
+    """After the last frame of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tracks:
     """The identity of each detection of a frame."""
 

@@ -5,7 +5,8 @@
     panoptic.json    what the ids are (COCO panoptic)
     tracks.jsonl     a line per object and frame
     run.json         written by the pipeline
-    .parts/          runs that are written but not joined; a run counts once its .jsonl is there
+    .parts/          runs that are written but not joined: of each a .mp4, a .npz that a resumed run goes
+                     on from, and last a .jsonl, by which it counts
 
 Every file is written under a temporary name and renamed. Joining streams from the parts: its memory
 does not depend on the length of the video.
@@ -18,16 +19,20 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from configs.categories import Category
 from configs.errors import OutputError
-from stages.messages import Frame, Panoptic, Segment
+from stages.messages import Checkpoint, Cursor, Frame, Panoptic, Segment, TrackMemory
 
 Json = dict[str, Any]
+
+_MEMORY_FIELDS = tuple(field.name for field in fields(TrackMemory))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ class Layout:
     def part_video(self, first_index: int) -> Path:
         return self.parts / f"{first_index:06d}.mp4"
 
+    def part_checkpoint(self, first_index: int) -> Path:
+        return self.parts / f"{first_index:06d}.npz"
+
     def part_record(self, first_index: int) -> Path:
         return self.parts / f"{first_index:06d}.jsonl"
 
@@ -95,7 +103,10 @@ def prepare_output(directory: Path, names: Sequence[str], *, overwrite: bool) ->
     for layout in (Layout(directory / name) for name in names):
         present = [path for path in layout.all() if path.exists()]
         if present and not overwrite:
-            raise OutputError(f"{present[0]}: exists already; name another --output, or give --overwrite")
+            raise OutputError(
+                f"{present[0]}: exists already; name another --output, or give --overwrite, "
+                "or --resume to go on"
+            )
         try:
             layout.directory.mkdir(parents=True, exist_ok=True)
             for path in present:
@@ -150,6 +161,30 @@ def write_record(
             _write_line(file, _image(frame))
             _write_line(file, _annotation(stream, panoptic, categories))
             _write_line(file, {"tracks": list(_track_lines(frame, panoptic, categories))})
+
+
+def write_checkpoint(layout: Layout, first_index: int, checkpoint: Checkpoint) -> None:
+    """What a resumed run needs to go on behind this run."""
+    before = checkpoint.before and asdict(checkpoint.before)
+    memory = {name: getattr(checkpoint.memory, name) for name in _MEMORY_FIELDS}
+    with replacing(layout.part_checkpoint(first_index)) as path, path.open("wb") as file:
+        np.savez(file, before=np.array(json.dumps(before)), **memory)
+
+
+def read_checkpoint(layout: Layout, run: WrittenRun) -> Checkpoint:
+    """That of a complete run."""
+    with np.load(layout.part_checkpoint(run.first_index), allow_pickle=False) as file:
+        before = json.loads(str(file["before"]))
+        values = {name: file[name] for name in _MEMORY_FIELDS}
+    numbers = {name: int(value) for name, value in values.items() if value.ndim == 0}
+    return Checkpoint(before=before and Cursor(**before), memory=TrackMemory(**values | numbers))
+
+
+def remove_runs_from(layout: Layout, num_frames: int) -> None:
+    """Remove the runs that begin at this frame or later, so that they cannot be taken for new ones."""
+    for path in layout.parts.iterdir():
+        if path.stem.isdecimal() and int(path.stem) >= num_frames:
+            path.unlink()
 
 
 def complete_runs(layout: Layout) -> list[WrittenRun]:

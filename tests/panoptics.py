@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from stages.messages import Frame, Panoptic, Segment
+from stages.messages import Checkpoint, Cursor, Frame, Panoptic, Segment, TrackMemory
 
 ROAD_SEGMENT_ID = 1
 CAR = 13
@@ -17,6 +17,21 @@ def make_frame(image: np.ndarray, *, index: int = 0, pts: int | None = None, dur
     """A frame of 25 a second, in ticks of 1/12800 s."""
     time = index * 512 if pts is None else pts
     return Frame(index=index, pts=time, time_base=Fraction(1, 12800), duration=duration, image=image)
+
+
+CHECKPOINT = Checkpoint(
+    before=Cursor(index=3, source_index=5, pts=1536),
+    memory=TrackMemory(
+        index=4,
+        next_track_id=7,
+        track_ids=np.array([2, 6]),
+        classes=np.array([13, 11]),
+        boxes=np.array([[0, 1, 4, 3], [2, 0, 3.5, 2]], np.float32),
+        embeddings=np.array([[0.25, -1, 2], [3, 0.1, 0]], np.float32),
+        last_seen=np.array([4, 1]),
+    ),
+)
+"""After frame 4, with two objects."""
 
 
 def make_panoptic(label_map: np.ndarray, segments: Sequence[Segment], *, index: int = 0) -> Panoptic:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.flow import DenseInverseSearch
+from models.flow import dense_inverse_search
 from training.copy_paste import ObjectBank
 from training.data.packed import Pictures
 from training.samples import Augmentation, View, make_view, make_view_pair
@@ -90,7 +90,7 @@ def collate(samples: list[tuple[View, View | None, np.ndarray | None]]) -> Batch
 def _flow(current: View, previous: View, stride: int) -> np.ndarray:
     """(2, h / stride, w / stride) float32, in pixels of the views."""
     small = [_reduced(view.image.permute(1, 2, 0).numpy(), stride) for view in (current, previous)]
-    return np.ascontiguousarray(DenseInverseSearch()(small[0], small[1]).transpose(2, 0, 1) * stride)
+    return np.ascontiguousarray(dense_inverse_search(small[0], small[1]).transpose(2, 0, 1) * stride)
 
 
 def _reduced(image: np.ndarray, stride: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 import torch
 import torchvision
 
-from models.flow import DenseInverseSearch, RaftSmall, raft_state
+from models.flow import RaftSmall, dense_inverse_search, raft_state
 
 
 def _smooth_noise(height: int, width: int) -> np.ndarray:
@@ -24,15 +25,26 @@ def test_dis_points_back_to_where_the_picture_was(dx: int, dy: int) -> None:
     wide = _smooth_noise(160, 200)
     previous = wide[20:120, 20:180]
     current = wide[20 - dy : 120 - dy, 20 - dx : 180 - dx]  # everything moved by (dx, dy)
-    flow = DenseInverseSearch()(np.ascontiguousarray(current), np.ascontiguousarray(previous))
+    flow = dense_inverse_search(np.ascontiguousarray(current), np.ascontiguousarray(previous))
     assert flow.shape == (100, 160, 2)
     inner = flow[12:-12, 12:-12].reshape(-1, 2)
     assert np.median(inner, axis=0).tolist() == pytest.approx([-dx, -dy], abs=0.2)
 
 
+@pytest.mark.parametrize("size", [(64, 85), (64, 128), (224, 398)])
+def test_dis_answers_the_same_pair_the_same_way_whatever_came_before(size: tuple[int, int]) -> None:
+    wide = _smooth_noise(size[0] + 8, size[1] + 8)
+    pictures = [np.ascontiguousarray(wide[i : i + size[0], 2 * i : 2 * i + size[1]]) for i in range(4)]
+    pairs = list(itertools.pairwise(pictures))
+    forth = [dense_inverse_search(current, previous) for previous, current in pairs]
+    back = [dense_inverse_search(current, previous) for previous, current in reversed(pairs)]
+    for one, two in zip(forth, reversed(back), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_a_picture_too_small_for_dis_has_no_flow() -> None:
     tiny = np.zeros((8, 100, 3), np.uint8)
-    assert np.abs(DenseInverseSearch()(tiny, tiny)).max() == 0.0
+    assert np.abs(dense_inverse_search(tiny, tiny)).max() == 0.0
 
 
 def _raft_file(folder: Path) -> Path:

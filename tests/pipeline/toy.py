@@ -24,7 +24,7 @@ import numpy as np
 
 from configs.schema import RunSettings, Settings
 from pipeline.host import StageFactory
-from stages.messages import Cursor, Frame, Panoptic
+from stages.messages import Checkpoint, Cursor, Frame, Panoptic
 
 Placement = Literal["auto", "split", "fused"]
 ExecutorName = Literal["inline", "local", "ray"]
@@ -177,7 +177,12 @@ class ToyEncode:
         self._fault, self._deaths = fault, deaths
 
     def __call__(
-        self, source: ToySource, output: str, frames: Sequence[Frame], panoptics: Sequence[Panoptic]
+        self,
+        source: ToySource,
+        output: str,
+        frames: Sequence[Frame],
+        panoptics: Sequence[Panoptic],
+        checkpoint: Checkpoint,
     ) -> ToyRun:
         first = frames[0].index
         _may_die(self._deaths)
@@ -188,7 +193,7 @@ class ToyEncode:
         Path(output, f"part-{first:06d}.txt").write_text("".join(lines))
         return ToyRun()
 
-    def finish(self, source: ToySource, output: str) -> None:
+    def finish(self, source: ToySource, output: str, *, keep_parts: bool) -> None:
         parts = sorted(Path(output).glob("part-*.txt"))
         Path(output, "result.txt").write_text("".join(part.read_text() for part in parts))
 

@@ -19,7 +19,7 @@ from stages.encode import EncodeStage
 from stages.messages import Cursor, Frame, Panoptic
 from stages.source import Source
 from tests.media import make_pictures, make_video, make_video_with_times, picture
-from tests.panoptics import make_panoptic, road, thing
+from tests.panoptics import CHECKPOINT, make_panoptic, road, thing
 
 RUN_FRAMES = 4
 SETTINGS = Settings.model_validate({"encode": {"run_frames": RUN_FRAMES, "crf": 1}})
@@ -46,7 +46,7 @@ def void(frame: Frame) -> Panoptic:
 def write_runs(stage: EncodeStage, source: Source, output: Path, frames: Sequence[Frame]) -> None:
     for first in range(0, len(frames), RUN_FRAMES):
         run = frames[first : first + RUN_FRAMES]
-        encoded = stage(source, str(output), run, [void(frame) for frame in run])
+        encoded = stage(source, str(output), run, [void(frame) for frame in run], CHECKPOINT)
         assert (encoded.first_index, encoded.num_frames) == (first, len(run))
         assert set(encoded.seconds) == {"draw", "png", "video"}
 
@@ -55,7 +55,7 @@ def encode(source: Source, output: Path) -> Path:
     """Through decode and encode; the video."""
     stage = EncodeStage(SETTINGS)
     write_runs(stage, source, output, decoded(source))
-    stage.finish(source, str(output))
+    stage.finish(source, str(output), keep_parts=False)
     return output / "video.mp4"
 
 
@@ -187,7 +187,7 @@ def test_sound_stops_where_an_interrupted_run_stopped(tmp_path: Path) -> None:
     source = as_source(make_video(tmp_path / "clip.mp4", num_frames=50, audio_codec="aac"))
     stage = EncodeStage(SETTINGS)
     write_runs(stage, source, tmp_path / "out", decoded(source)[:12])
-    stage.finish(source, str(tmp_path / "out"))
+    stage.finish(source, str(tmp_path / "out"), keep_parts=False)
     with av.open(str(tmp_path / "out" / "video.mp4")) as container:
         assert container.duration == pytest.approx(480_000, abs=25_000)
 
@@ -215,7 +215,7 @@ def test_ids_are_written_as_coco_panoptic_pictures(tmp_path: Path) -> None:
     label_map = np.array([[0, 1, 1, 1, 1, 1]] + [[1, 1, 2, 2, 1, 1]] * 3, np.uint8)
     far = thing(70000)
     panoptic = make_panoptic(label_map, [road(), far])
-    EncodeStage(SETTINGS)(SOURCE, str(tmp_path), [frame], [panoptic])
+    EncodeStage(SETTINGS)(SOURCE, str(tmp_path), [frame], [panoptic], CHECKPOINT)
     written = read_png(tmp_path / "panoptic" / "000000.png").astype(int)
     ids = written[..., 0] + 256 * written[..., 1] + 65536 * written[..., 2]
     assert ids.tolist() == [[0, 1, 1, 1, 1, 1]] + [[1, 1, 71000, 71000, 1, 1]] * 3
@@ -225,8 +225,8 @@ def test_panoptic_json_and_tracks_tell_what_the_ids_are(tmp_path: Path) -> None:
     frame = frame_of(4, 6)
     panoptic = make_panoptic(np.ones((4, 6), np.uint8), [road(20, (0, 0, 6, 4)), thing(12)])
     stage = EncodeStage(SETTINGS)
-    stage(SOURCE, str(tmp_path), [frame], [panoptic])
-    stage.finish(SOURCE, str(tmp_path))
+    stage(SOURCE, str(tmp_path), [frame], [panoptic], CHECKPOINT)
+    stage.finish(SOURCE, str(tmp_path), keep_parts=False)
     written = json.loads((tmp_path / "panoptic.json").read_text())
     image = {"id": 0, "file_name": "000000.png", "width": 6, "height": 4}
     assert written["images"] == [image | {"frame_index": 0, "pts": 3, "time_s": 0.3}]
@@ -254,7 +254,7 @@ def test_writing_a_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     stage = EncodeStage(SETTINGS)
     for _ in range(2):
         write_runs(stage, source, tmp_path / "twice", decoded(source))
-    stage.finish(source, str(tmp_path / "twice"))
+    stage.finish(source, str(tmp_path / "twice"), keep_parts=False)
     for name in ("video.mp4", "panoptic.json", "panoptic/000009.png"):
         assert (tmp_path / "twice" / name).read_bytes() == (once.parent / name).read_bytes()
 
@@ -263,7 +263,7 @@ def test_finishing_again_changes_nothing(tmp_path: Path) -> None:
     source = as_source(make_video(tmp_path / "clip.mp4", num_frames=10))
     video = encode(source, tmp_path / "out")
     before = {path: path.read_bytes() for path in video.parent.rglob("*") if path.is_file()}
-    EncodeStage(SETTINGS).finish(source, str(video.parent))
+    EncodeStage(SETTINGS).finish(source, str(video.parent), keep_parts=False)
     assert {path: path.read_bytes() for path in video.parent.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in video.parent.iterdir()) == [
         *("panoptic", "panoptic.json", "tracks.jsonl", "video.mp4")
@@ -276,9 +276,9 @@ def test_a_finish_that_was_stopped_can_be_repeated(tmp_path: Path) -> None:
     stage, output = EncodeStage(SETTINGS), tmp_path / "out"
     write_runs(stage, source, output, decoded(source))
     shutil.copytree(output / ".parts", tmp_path / "kept")
-    stage.finish(source, str(output))
+    stage.finish(source, str(output), keep_parts=False)
     shutil.copytree(tmp_path / "kept", output / ".parts")
-    stage.finish(source, str(output))
+    stage.finish(source, str(output), keep_parts=False)
     assert (output / "video.mp4").read_bytes() == expected
 
 
@@ -287,7 +287,7 @@ def test_a_run_without_its_record_does_not_count(tmp_path: Path) -> None:
     stage, output = EncodeStage(SETTINGS), tmp_path / "out"
     write_runs(stage, source, output, decoded(source))
     (output / ".parts" / "000004.jsonl").unlink()
-    stage.finish(source, str(output))
+    stage.finish(source, str(output), keep_parts=False)
     assert len(picture_times(output / "video.mp4")) == 4
     assert len(json.loads((output / "panoptic.json").read_text())["images"]) == 4
     assert len(list((output / "panoptic").iterdir())) == 4, "no pictures of frames that do not count"
@@ -295,7 +295,7 @@ def test_a_run_without_its_record_does_not_count(tmp_path: Path) -> None:
 
 def test_without_a_complete_run_nothing_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        EncodeStage(SETTINGS).finish(SOURCE, str(tmp_path))
+        EncodeStage(SETTINGS).finish(SOURCE, str(tmp_path), keep_parts=False)
     assert "no run of frames was completed" in caplog.text
     assert not (tmp_path / "video.mp4").exists()
 
@@ -304,7 +304,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file in the way")
     frame = frame_of(4, 6)
     with pytest.raises(OutputError, match="out: cannot be written"):
-        EncodeStage(SETTINGS)(SOURCE, str(tmp_path / "out"), [frame], [void(frame)])
+        EncodeStage(SETTINGS)(SOURCE, str(tmp_path / "out"), [frame], [void(frame)], CHECKPOINT)
 
 
 SOURCE = Source(name="drawn", kind="pictures", paths=("drawn.png",))

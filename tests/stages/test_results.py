@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,18 @@ import pytest
 
 from configs.categories import CITYSCAPES
 from configs.errors import OutputError
-from stages.results import Layout, complete_runs, join_records, prepare_output, replacing, write_record
-from tests.panoptics import make_frame, make_panoptic, road, thing
+from stages.results import (
+    Layout,
+    complete_runs,
+    join_records,
+    prepare_output,
+    read_checkpoint,
+    remove_runs_from,
+    replacing,
+    write_checkpoint,
+    write_record,
+)
+from tests.panoptics import CHECKPOINT, make_frame, make_panoptic, road, thing
 
 
 def test_each_stream_gets_a_folder(tmp_path: Path) -> None:
@@ -66,3 +76,35 @@ def test_files_carry_the_ids_and_names_of_the_categories_not_their_positions(tmp
     assert [s["category_id"] for s in written["annotations"][0]["segments_info"]] == [900, 887]
     assert (written["categories"][13]["id"], written["categories"][13]["name"]) == (887, "my car")
     assert json.loads(layout.tracks.read_text())["class"] == "my car"
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+    layout, frame = Layout(tmp_path), make_frame(np.zeros((4, 6, 3), np.uint8))
+    layout.parts.mkdir()
+    for before in (CHECKPOINT.before, None):
+        write_checkpoint(layout, 0, replace(CHECKPOINT, before=before))
+        write_record(
+            layout, "clip", [frame], [make_panoptic(np.ones((4, 6), np.uint8), [road()])], CITYSCAPES
+        )
+        read = read_checkpoint(layout, complete_runs(layout)[0])
+        assert read.before == before
+        for field in fields(CHECKPOINT.memory):
+            was, now = getattr(CHECKPOINT.memory, field.name), getattr(read.memory, field.name)
+            np.testing.assert_array_equal(now, was)
+            assert type(now) is type(was)
+            if isinstance(was, np.ndarray):
+                assert now.dtype == was.dtype
+
+
+def test_runs_behind_a_gap_are_removed_with_all_their_files(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.parts.mkdir()
+    for first in (0, 4, 8):
+        for path in (layout.part_video(first), layout.part_checkpoint(first), layout.part_record(first)):
+            path.write_text("part")
+    remove_runs_from(layout, 4)
+    assert sorted(path.name for path in layout.parts.iterdir()) == [
+        "000000.jsonl",
+        "000000.mp4",
+        "000000.npz",
+    ]

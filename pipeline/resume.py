@@ -1,0 +1,116 @@
+"""Going on with a run that was stopped, killed or cut off: what it left behind, and whether it fits.
+
+`run.json` is there from the start and says what is being made of what; the runs among the parts each
+have a checkpoint. The same source and the same settings give the same frames, so the joined results
+are those of a run that was never stopped. How the work is spread may change: `FREE`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import OutputError
+from stages.results import Layout, complete_runs, prepare_output, read_checkpoint, remove_runs_from
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stages.messages import Checkpoint
+
+FREE = frozenset({"run.executor", "run.placement", "run.window_frames", "run.memory_budget_mb"})
+"""Settings that do not change the results; those of training do not, either."""
+
+_COMPARED = ("source", "settings", "run_frames")
+_REMEDY = "give what it was made with, or start anew with --overwrite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumePoint:
+    """Where a stream goes on."""
+
+    num_frames: int
+    """Frames that are written."""
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What an earlier run left of a stream."""
+
+    report: Mapping[str, Any]
+    """Its run.json."""
+    complete: bool
+    point: ResumePoint | None
+    """Where to go on; None: at the beginning."""
+
+
+def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict[str, Earlier]:
+    """What can be gone on with, by the name of the stream; the other streams get an empty folder.
+
+    `work`: what each stream is to make. OutputError if that is not what the earlier run made.
+    """
+    found: dict[str, Earlier] = {}
+    for name, wanted in work.items():
+        layout = Layout(directory / name)
+        report = _earlier_report(layout)
+        if report is None:
+            if layout.pictures.is_dir() and not any(layout.pictures.iterdir()):
+                layout.pictures.rmdir()  # of a stream that was not begun
+            prepare_output(directory, [name], overwrite=False)
+            continue
+        _check_same_work(layout, report, wanted)
+        complete = report["status"] == "complete" and not layout.parts.exists()
+        point = None if complete else _resume_point(layout, wanted["run_frames"])
+        found[name] = Earlier(report=report, complete=complete, point=point)
+    return found
+
+
+def _earlier_report(layout: Layout) -> Mapping[str, Any] | None:
+    """run.json of an earlier run, None without one; OutputError if nothing can be gone on with by it."""
+    if not layout.report.exists():
+        return None
+    try:
+        content = json.loads(layout.report.read_text(encoding="utf-8"))
+    except ValueError:
+        raise OutputError(f"{layout.report}: is no JSON; start anew with --overwrite") from None
+    if not isinstance(content, dict) or not all(key in content for key in _COMPARED):
+        raise OutputError(f"{layout.report}: is of a run that cannot be gone on with; start with --overwrite")
+    return content
+
+
+def _check_same_work(layout: Layout, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """OutputError, which names what differs, unless both would write the same."""
+    before, after = (dict(_flat({key: of[key] for key in _COMPARED})) for of in (earlier, now))
+    for key in before | after:
+        name = key.removeprefix("settings.")
+        if name in FREE or name.startswith("train.") or before.get(key) == after.get(key):
+            continue
+        raise OutputError(
+            f"{layout.directory}: {name} was {before.get(key)!r} and is {after.get(key)!r} now; {_REMEDY}"
+        )
+
+
+def _resume_point(layout: Layout, run_frames: int) -> ResumePoint | None:
+    """Behind the last full run of an unfinished stream; None: at its beginning.
+
+    Shorter runs, which a stop leaves at the end, and runs behind a gap are removed: they are made again.
+    """
+    if not layout.parts.exists():
+        return None
+    full = [run for run in complete_runs(layout) if len(run.pts) == run_frames]
+    num_frames = len(full) * run_frames
+    remove_runs_from(layout, num_frames)
+    if not full:
+        return None
+    return ResumePoint(num_frames=num_frames, checkpoint=read_checkpoint(layout, full[-1]))
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for key, part in value.items():
+        yield from _flat(part, f"{name}.{key}" if name else key)
