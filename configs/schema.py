@@ -175,7 +175,9 @@ class RunSettings(Section):
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of the convolutions; 0: one per core, at most 8. Part of what fixes the output's last bits."""
     window_frames: Annotated[int, Field(ge=1, le=64)] = 6
-    """Frames in flight between decoding and the panoptic map."""
+    """Frames of one stream in flight between decoding and the panoptic map."""
+    streams_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    """Streams that are under way at the same time; fewer, where the memory does not hold their frames."""
     memory_budget_mb: Annotated[int, Field(ge=0)] = 0
     """Bytes that frames in flight may hold; 0: 40% of Ray's object store, or 1 GB without Ray."""
 

@@ -22,10 +22,10 @@ Ref = Any
 class HostDiedError(StageError):
     """The process that ran a host is gone, or what it had made."""
 
-    def __init__(self, message: str, process: str = "") -> None:
-        """`process` is the executor's name for the process that died, if it is known."""
+    def __init__(self, message: str, process: str = "", call: Call | None = None) -> None:
+        """`process` is the executor's name for the process that died, `call` what it was at, if known."""
         super().__init__(message)
-        self.process = process
+        self.process, self.call = process, call
 
 
 class Executor(Protocol):

@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,10 @@ ENVIRONMENT = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 """Read by Ray when it is imported; a value that the user has set stays."""
+
+
+_REMEMBERED_CALLS = 1000
+"""More than can wait for one host: a window of each stream."""
 
 
 class HostActor:
@@ -114,6 +119,10 @@ class RayExecutor:
             for name, group in groups.items()
         }
         self._actors = {name: start() for name, start in self._start.items()}
+        self._submitted = {name: deque[tuple[Call, Ref]]() for name in groups}
+        """The last calls of each host, with their reports."""
+        self._died_at: dict[str, Call | None] = {}
+        """What each dead process was at."""
         self._ready: dict[str, Ref] = {name: actor.ready.remote() for name, actor in self._actors.items()}
 
     def wait_until_ready(self) -> None:
@@ -124,6 +133,7 @@ class RayExecutor:
         for name, actor in self._actors.items():
             if _process(actor) == died.process:
                 self._ray.kill(actor)  # it may only be out of reach
+                self._submitted[name].clear()
                 self._actors[name] = self._start[name]()
 
     def put(self, value: object) -> Ref:
@@ -131,7 +141,11 @@ class RayExecutor:
 
     def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
         refs: Any = self._actors[host].call.options(num_returns=num_outputs).remote(call, *inputs)
-        return tuple(refs) if num_outputs > 1 else (refs,)
+        outputs = tuple(refs) if num_outputs > 1 else (refs,)
+        self._submitted[host].append((call, outputs[-1]))
+        if len(self._submitted[host]) > _REMEMBERED_CALLS:
+            self._submitted[host].popleft()
+        return outputs
 
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
         unique = list(dict.fromkeys(refs))
@@ -153,8 +167,25 @@ class RayExecutor:
             name = f" of {host}" if host else ""
             lines = str(cause).strip().splitlines() or [type(cause).__name__]
             process = getattr(cause, "actor_id", None) or ""
-            raise HostDiedError(f"the worker process{name} died: {lines[0]}", process) from None
+            if process not in self._died_at:
+                self._died_at[process] = self._first_unfinished(process)
+            call = self._died_at[process]
+            raise HostDiedError(f"the worker process{name} died: {lines[0]}", process, call) from None
         raise cause from None
+
+    def _first_unfinished(self, process: str) -> Call | None:
+        """What a dead host was at: the first of its calls without a result."""
+        for name, actor in self._actors.items():
+            if _process(actor) != process:
+                continue
+            for call, report in self._submitted[name]:
+                try:
+                    self._ray.get(report)
+                except self._ray.exceptions.RayTaskError:
+                    continue  # its stage, or one before it, has raised
+                except self._ray.exceptions.RayError:
+                    return call
+        return None
 
     def close(self) -> None:
         self._ray.shutdown()

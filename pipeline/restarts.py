@@ -34,9 +34,12 @@ class Restarts:
         self._deaths: Counter[tuple[str, int]] = Counter()
         self._waiting: list[tuple[str, int, float]] = []
 
-    def add(self, host: str, index: int) -> bool:
-        """A host died at a frame; False if that is once too often."""
-        self._deaths[host, index] += 1
+    def add(self, host: str, index: int, *, blamed: bool) -> bool:
+        """A host died with a frame of this stream; False if that is once too often.
+
+        Not `blamed`: it was at work for another stream when it died.
+        """
+        self._deaths[host, index] += blamed
         self._waiting.append((host, index, time.monotonic()))
         return self._deaths[host, index] < MAX_DEATHS
 

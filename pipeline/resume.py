@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from stages.messages import Checkpoint
 
-FREE = frozenset({"run.executor", "run.placement", "run.window_frames", "run.memory_budget_mb"})
+FREE = frozenset(
+    {"run.executor", "run.placement", "run.window_frames", "run.streams_at_once", "run.memory_budget_mb"}
+)
 """Settings that do not change the results; those of training do not, either."""
 
 _COMPARED = ("source", "settings", "run_frames")
@@ -57,8 +59,6 @@ def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict
         layout = Layout(directory / name)
         report = _earlier_report(layout)
         if report is None:
-            if layout.pictures.is_dir() and not any(layout.pictures.iterdir()):
-                layout.pictures.rmdir()  # of a stream that was not begun
             prepare_output(directory, [name], overwrite=False)
             continue
         _check_same_work(layout, report, wanted)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import OutputError
 from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
-from pipeline.budget import Limits, fit
+from pipeline.budget import Limits, budget_bytes, fit, needed_bytes
 from pipeline.executor import Executor, open_executor
 from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
@@ -19,6 +21,7 @@ from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, describe_work, write_run_json, write_started
 from pipeline.resume import Earlier, ResumePoint, find_earlier
 from pipeline.stream import StreamDriver
+from pipeline.streams import WaitingStream, drive
 from stages import build_stage
 
 if TYPE_CHECKING:
@@ -54,8 +57,8 @@ def run(
     """Process every source into `output`/<its name>; one report each, in order.
 
     A source or an output that cannot be used raises before anything is started. A failure or a
-    Ctrl-C later does not: the report of that stream says so, its results up to there are valid,
-    and the streams after it are not begun.
+    Ctrl-C later does not: the report of that stream says so, and its results up to there are valid.
+    Other streams go on after a failure; after a Ctrl-C none is begun.
 
     `resume`: go on where an earlier run into `output` stopped, with the results of one that did not.
     """
@@ -74,35 +77,21 @@ def run(
         earlier = find_earlier(output, dict(zip(names, works, strict=True)))
     else:
         prepare_output(output, names, overwrite=overwrite)
+    for name, work in zip(names, works, strict=True):
+        if name not in earlier or not earlier[name].complete:
+            write_started(output / name, work)
     streams = [
         Stream(source=source, info=info, limits=limit, work=work, output=output / source.name)
         for source, info, limit, work in zip(sources, infos, limits, works, strict=True)
     ]
-    reports: list[StreamReport] = []
-    if all(name in earlier and earlier[name].complete for name in names):
-        return [_report_again(stream, earlier[stream.source.name]) for stream in streams]
-    plan = make_plan(settings)
-    executor = open_executor(plan, settings, factory)
-    try:
-        executor.wait_until_ready()
-        context = RunContext(
-            plan=plan,
-            executor=executor,
-            start_up_s=time.monotonic() - started_s,
-            on_progress=on_progress or (lambda progress: None),
-        )
-        with Interrupt() as interrupt:
-            for stream in streams:
-                before = earlier.get(stream.source.name)
-                if before is not None and before.complete:
-                    reports.append(_report_again(stream, before))
-                    continue
-                reports.append(_run_stream(context, stream, before.point if before else None, interrupt))
-                if reports[-1].status != "complete":
-                    break
-    finally:
-        executor.close()
-    return reports
+    done = {
+        name: _report_again(name, output / name, found) for name, found in earlier.items() if found.complete
+    }
+    left = [stream for stream in streams if stream.source.name not in done]
+    if left:
+        points = {name: found.point for name, found in earlier.items()}
+        done |= _run_streams(left, points, settings, factory, started_s, on_progress)
+    return [done[name] for name in names if name in done]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,95 +107,138 @@ class Stream:
     """Folder of its results."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext:
-    """What all streams of a run share."""
-
-    plan: Plan
-    executor: Executor
-    start_up_s: float
-    on_progress: OnProgress
-
-
-def _run_stream(
-    context: RunContext, stream: Stream, start: ResumePoint | None, interrupt: Interrupt
-) -> StreamReport:
-    name = stream.source.name
-
-    def on_frame(num_done: int) -> None:
-        progress = Progress(stream=name, num_done=num_done, num_frames=stream.info.num_frames)
-        context.on_progress(progress)
-
-    write_started(stream.output, stream.work)
-    num_before = start.num_frames if start is not None else 0
-    on_frame(num_before)
-    clock_s = [time.monotonic()]
-    driver = StreamDriver(
-        source=stream.source,
-        output=stream.output.absolute(),  # a worker may have another working folder
-        plan=context.plan,
-        limits=stream.limits,
-        executor=context.executor,
-        interrupt=interrupt,
-        on_frame=on_frame,
-        start=start,
-    )
+def _run_streams(
+    streams: Sequence[Stream],
+    points: Mapping[str, ResumePoint | None],
+    settings: Settings,
+    factory: StageFactory,
+    started_s: float,
+    on_progress: OnProgress | None,
+) -> dict[str, StreamReport]:
+    """The reports of all streams that were begun, by name."""
+    plan = make_plan(settings)
+    executor = open_executor(plan, settings, factory)
     try:
-        driver.process()
-        clock_s.append(time.monotonic())
-        driver.finish()
-    except KeyboardInterrupt:
-        log.info("%s: stopped at once; --resume goes on", name)
-    clock_s.append(time.monotonic())
-    report = _report(context, stream, driver, num_before, clock_s)
-    write_run_json(report, stream.work)
-    return report
+        executor.wait_until_ready()
+        with Interrupt() as interrupt:
+            running = RunningStreams(
+                plan=plan,
+                executor=executor,
+                interrupt=interrupt,
+                start_up_s=time.monotonic() - started_s,
+                on_progress=on_progress or (lambda progress: None),
+            )
+            waiting = [
+                WaitingStream(
+                    needed_bytes=needed_bytes(stream.info.size, settings, stream.limits),
+                    start=partial(running.start, stream, points.get(stream.source.name)),
+                )
+                for stream in streams
+            ]
+            try:
+                drive(waiting, executor, settings.run.streams_at_once, budget_bytes(settings), running.end)
+            except KeyboardInterrupt:
+                running.stop()
+    finally:
+        executor.close()
+    return running.reports
 
 
-def _report_again(stream: Stream, earlier: Earlier) -> StreamReport:
+class RunningStreams:
+    """Makes the driver of each stream, and its report when it has ended."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        executor: Executor,
+        interrupt: Interrupt,
+        start_up_s: float,
+        on_progress: OnProgress,
+    ) -> None:
+        self._plan, self._executor, self._interrupt = plan, executor, interrupt
+        self._start_up_s, self._on_progress = start_up_s, on_progress
+        self._running: dict[StreamDriver, tuple[Stream, int]] = {}
+        """With the frames that an earlier run had written."""
+        self.reports: dict[str, StreamReport] = {}
+
+    def start(self, stream: Stream, point: ResumePoint | None) -> StreamDriver | None:
+        """None after Ctrl-C."""
+        if self._interrupt.requested:
+            return None
+        num_before = point.num_frames if point is not None else 0
+        driver = StreamDriver(
+            source=stream.source,
+            output=stream.output.absolute(),  # a worker may have another working folder
+            plan=self._plan,
+            limits=stream.limits,
+            executor=self._executor,
+            interrupt=self._interrupt,
+            on_frame=partial(self._tell, stream),
+            start=point,
+        )
+        self._running[driver] = stream, num_before
+        self._tell(stream, num_before)
+        return driver
+
+    def end(self, driver: StreamDriver) -> None:
+        """Write the report of a stream."""
+        stream, num_before = self._running.pop(driver)
+        report = _report(stream, driver, num_before, self._start_up_s)
+        try:
+            write_run_json(report, stream.work)
+        except OutputError as error:
+            report = replace(report, status="failed", error=report.error or error)
+        self.reports[stream.source.name] = report
+
+    def stop(self) -> None:
+        """Write the reports of the streams that have not ended."""
+        for driver in list(self._running):
+            self.end(driver)
+
+    def _tell(self, stream: Stream, num_done: int) -> None:
+        name, num_frames = stream.source.name, stream.info.num_frames
+        self._on_progress(Progress(stream=name, num_done=num_done, num_frames=num_frames))
+
+
+def _report_again(name: str, output: Path, earlier: Earlier) -> StreamReport:
     """Of a stream that was complete already."""
     return StreamReport(
-        stream=stream.source.name,
+        stream=name,
         status="complete",
-        output=stream.output,
+        output=output,
         num_frames=earlier.report["frames"],
         fps=earlier.report["fps"],
         seconds=earlier.report["seconds"],
         stages=earlier.report["stages"],
         lost_frames=earlier.report["lost_frames"],
         corrupt_packets=earlier.report["corrupt_packets"],
-        warnings=(f"{stream.source.name}: was complete already; nothing was done",),
+        warnings=(f"{name}: was complete already; nothing was done",),
     )
 
 
-def _report(
-    context: RunContext,
-    stream: Stream,
-    driver: StreamDriver,
-    num_before: int,
-    clock_s: Sequence[float],
-) -> StreamReport:
+def _report(stream: Stream, driver: StreamDriver, num_before: int, start_up_s: float) -> StreamReport:
     status: Status = "failed" if driver.error else "complete" if driver.complete else "interrupted"
-    run_s, total_s = clock_s[1] - clock_s[0], clock_s[-1] - clock_s[0]
     lost, corrupt = _losses(stream.info, driver) if status == "complete" else (0, _corrupt(driver))
-    name = stream.source.name
+    run_s, finish_s = driver.clock.seconds()
+    total_s = run_s + finish_s
     return StreamReport(
-        stream=name,
+        stream=stream.source.name,
         status=status,
         output=stream.output,
         num_frames=driver.num_written,
         fps=(driver.num_written - num_before) / total_s if total_s > 0 else 0.0,
         seconds={
-            "start_up": context.start_up_s,
+            "start_up": start_up_s,
             "run": run_s,
-            "finish": total_s - run_s,
-            "total": context.start_up_s + total_s,
+            "finish": finish_s,
+            "total": start_up_s + total_s,
         },
         stages=driver.statistics.summary(),
         lost_frames=lost,
         corrupt_packets=corrupt,
         restarts=tuple(driver.restarts.done),
-        warnings=_warnings(name, lost, corrupt),
+        warnings=_warnings(stream.source.name, lost, corrupt),
         error=driver.error,
     )
 

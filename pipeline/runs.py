@@ -113,10 +113,8 @@ class RunWriter:
         self._runs.clear()
         self._gathered.clear()
 
-    def finish(self, poll_s: float, *, keep_parts: bool) -> None:
-        """Join all runs that were written into the stream's results."""
+    def join(self, *, keep_parts: bool) -> Ref:
+        """Submit the joining of all runs that were written into the stream's results."""
         call = FinishCall(stream=self._stream, output=self._output, keep_parts=keep_parts)
-        (done,) = self._executor.submit(ENCODE, call, [self._source], 1)
-        while not self._executor.wait([done], poll_s):
-            pass
-        self._executor.result(done)
+        (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
+        return joined

@@ -15,6 +15,7 @@ memory are all that the next one needs of the past, and calls are pure, so the r
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.25
-"""How long a wait lasts at most before a requested stop is noticed."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameInFlight:
@@ -60,8 +58,23 @@ class FrameInFlight:
         return self.reports[-1][1]
 
 
+@dataclass(slots=True)
+class Clock:
+    """When a stream began, had written its last run, and had ended; None as long as it has not."""
+
+    began_s: float | None = None
+    joining_s: float | None = None
+    ended_s: float | None = None
+
+    def seconds(self) -> tuple[float, float]:
+        """How long the stream ran, and how long its runs were joined; up to now if it has not ended."""
+        end_s = self.ended_s or time.monotonic()
+        joining_s = self.joining_s or end_s
+        return joining_s - (self.began_s or joining_s), end_s - joining_s
+
+
 class StreamDriver:
-    """Runs one stream through the hosts of an executor."""
+    """Runs one stream through the hosts of an executor, in steps: `submit`, wait, `take`, and again."""
 
     def __init__(
         self,
@@ -96,6 +109,9 @@ class StreamDriver:
         self._in_flight: deque[FrameInFlight] = deque()
         self._last_done: FrameInFlight | None = None
         self._failed_index: int | None = None
+        self._joining: Ref = None
+        """The joining under way."""
+        self.clock = Clock()
         self.statistics = Statistics()
         self.restarts = Restarts()
         self.num_done = num_written
@@ -112,37 +128,23 @@ class StreamDriver:
         """Frames in runs that were written."""
         return self._writer.num_written
 
-    def process(self) -> None:
-        """Run until the end of the stream, a requested stop or a failure, and until all is written."""
-        self._begin()
-        while True:
-            if self._may_decode():
-                self._submit_decode()
-            self._writer.submit(flush=self._decoding is None and not self._in_flight)
-            waiting = self._waiting()
-            if not waiting:
-                return
-            self._take(set(self._executor.wait(waiting, POLL_S)))
+    def submit(self) -> list[Ref]:
+        """Submit whatever may be submitted now; what to wait for next. Nothing: the stream has ended."""
+        if self.clock.began_s is None:
+            self._begin()
+            self.clock.began_s = time.monotonic()
+        if self._may_decode():
+            self._submit_decode()
+        self._writer.submit(flush=self._gets_no_more() and self._decoding is None and not self._in_flight)
+        waiting = self._waiting()
+        if not waiting and self.clock.ended_s is None:
+            if self._joining is None:
+                self._submit_joining()
+            waiting = [self._joining]
+        return waiting
 
-    def finish(self) -> None:
-        """Join the runs that were written into the stream's results."""
-        whole = self.error is None and self.cursor is not None and self.cursor.ended
-        tried = False
-        while not tried:
-            try:
-                self._writer.finish(POLL_S, keep_parts=not whole)
-                self.restarts.went_on(encoder=True)
-                tried, self.complete = True, whole
-            except Exception as error:
-                tried = not self._survives(error, JOIN, self.num_written)
-
-    def _waiting(self) -> list[Ref]:
-        """What can bring the run forward: the next of each kind."""
-        decoding = [self._decoding["cursor"]] if self._decoding is not None else []
-        frames = [self._in_flight[0].done] if self._in_flight else []
-        return decoding + frames + self._writer.waiting()
-
-    def _take(self, done: set[Ref]) -> None:
+    def take(self, done: set[Ref]) -> None:
+        """Take in what is done; other streams' references among it do not matter."""
         while self._in_flight and self._in_flight[0].done in done:
             self._take_frame(self._in_flight.popleft())
         if self._decoding is not None and self._decoding["cursor"] in done:
@@ -152,6 +154,36 @@ class StreamDriver:
         except Exception as error:
             if not self._survives(error, ENCODE, self.num_written):
                 self._writer.forget()
+        if self._joining in done:
+            self._take_joined(self._joining)
+
+    def _waiting(self) -> list[Ref]:
+        """What can bring the run forward: the next of each kind."""
+        decoding = [self._decoding["cursor"]] if self._decoding is not None else []
+        frames = [self._in_flight[0].done] if self._in_flight else []
+        return decoding + frames + self._writer.waiting()
+
+    # the end
+
+    def _is_whole(self) -> bool:
+        return self.error is None and self.cursor is not None and self.cursor.ended
+
+    def _submit_joining(self) -> None:
+        """Join the runs that were written into the stream's results."""
+        self.clock.joining_s = self.clock.joining_s or time.monotonic()
+        self._joining = self._writer.join(keep_parts=not self._is_whole())
+
+    def _take_joined(self, joining: Ref) -> None:
+        self._joining = None  # if the encoder died over it, it is submitted again
+        try:
+            self._executor.result(joining)
+        except Exception as error:
+            if self._survives(error, JOIN, self.num_written):
+                return
+        else:
+            self.restarts.went_on(encoder=True)
+            self.complete = self._is_whole()
+        self.clock.ended_s = time.monotonic()
 
     def _take_run(self, report: StageReport, num_frames: int) -> None:
         self.statistics.add_run(report, num_frames)
@@ -184,13 +216,17 @@ class StreamDriver:
     # the way of a frame
 
     def _may_decode(self) -> bool:
-        ended = self.cursor is not None and self.cursor.ended
-        given_up = self._failed_index is not None and self._next_index >= self._failed_index
-        if ended or given_up or self._interrupt.requested or self._decoding is not None:
+        if self._gets_no_more() or self._decoding is not None:
             return False
         in_flight, limits = len(self._in_flight), self._limits
         held = in_flight + self._writer.num_gathered
         return in_flight < limits.window_frames and held < limits.window_frames + limits.run_frames
+
+    def _gets_no_more(self) -> bool:
+        """No further frame is decoded: the source has ended, or a failure or a stop is in the way."""
+        ended = self.cursor is not None and self.cursor.ended
+        given_up = self._failed_index is not None and self._next_index >= self._failed_index
+        return ended or given_up or self._interrupt.requested
 
     def _submit_decode(self) -> None:
         values = {SOURCE: self._source}
@@ -257,12 +293,16 @@ class StreamDriver:
 
     def _survives(self, error: Exception, host: str, index: int) -> bool:
         """Replace a host that died; whatever else went wrong, and a host that dies again and again, fails."""
-        if isinstance(error, HostDiedError) and self.restarts.add(host, index):
+        if isinstance(error, HostDiedError) and self._tolerates(error, host, index):
             log.warning("stream %s: %s died at frame %d and is replaced", self._stream, host, index)
             self._executor.replace(error)
             return True
         self._fail(error, host, index)
         return False
+
+    def _tolerates(self, died: HostDiedError, host: str, index: int) -> bool:
+        of_other_stream = died.call is not None and died.call.stream != self._stream
+        return self.restarts.add(host, index, blamed=not of_other_stream)
 
     def _go_back(self) -> None:
         """Give up all frames in flight, and go on behind the last one that was done."""

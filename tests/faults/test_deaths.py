@@ -12,7 +12,7 @@ import pytest
 from pipeline.budget import Limits
 from pipeline.executor import HostDiedError
 from pipeline.graph import ENCODE, GRAPH
-from tests.pipeline.driving import drive
+from tests.pipeline.driving import drive, drive_all
 from tests.pipeline.toy import FIRST_RESULTS, Deaths, Placement, ToySource, make_factory, read_results
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,19 @@ def test_the_results_are_the_same_after_deaths_of_every_stage(tmp_path: Path, pl
     assert (driver.num_done, driver.num_written) == (num_frames, num_frames)
     assert len(driver.restarts.done) == len(STAGES)
     assert all(restart.lost_s > 0 for restart in driver.restarts.done)
+
+
+def test_a_stream_that_kills_its_host_again_and_again_leaves_the_others_alone(tmp_path: Path) -> None:
+    long, short = ToySource(name="long", num_frames=16), ToySource(name="short", num_frames=8)
+    for name in ("long", "short"):
+        (tmp_path / name).mkdir()
+    deaths = Deaths(stage="features", frame=10, tally=tmp_path / "tally")
+    sources = [(long, tmp_path / "long"), (short, tmp_path / "short")]
+    failed, whole = drive_all(sources, "ray", factory=make_factory(deaths=[deaths]), limits=LIMITS)
+    assert isinstance(failed.error, HostDiedError)
+    assert failed.error.__notes__ == ["stage features+flow+fuse+detect+track+panoptic, stream long, frame 10"]
+    assert whole.complete
+    assert read_results(tmp_path / "short") == undisturbed(tmp_path / "golden", 8)
 
 
 @pytest.mark.parametrize("stage", ["decode", "flow", ENCODE])

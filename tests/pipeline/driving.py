@@ -1,8 +1,9 @@
-"""Drives one toy stream through an executor, as the runner does."""
+"""Drives toy streams through an executor, as the runner does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline.budget import Limits
@@ -11,6 +12,8 @@ from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import make_plan
 from pipeline.stream import StreamDriver
+from pipeline.streams import WaitingStream
+from pipeline.streams import drive as drive_streams
 from tests.pipeline.toy import ExecutorName, Placement, ToySource, make_factory, make_settings
 
 
@@ -25,23 +28,56 @@ def drive(
     interrupt: Interrupt | None = None,
     on_frame: Callable[[int], None] = lambda num_done: None,
 ) -> StreamDriver:
-    """The driver after the stream was processed and finished."""
+    """The driver of a stream that has ended; its results are in `output`."""
+    (driver,) = drive_all(
+        [(source or ToySource(), output)],
+        executor_name,
+        placement,
+        factory=factory,
+        limits=limits,
+        interrupt=interrupt,
+        on_frame=lambda name, num_done: on_frame(num_done),
+    )
+    return driver
+
+
+def drive_all(
+    sources: Sequence[tuple[ToySource, Path]],
+    executor_name: ExecutorName,
+    placement: Placement = "fused",
+    *,
+    factory: StageFactory | None = None,
+    limits: Limits | None = None,
+    interrupt: Interrupt | None = None,
+    on_frame: Callable[[str, int], None] = lambda name, num_done: None,
+    at_once: int = 64,
+    budget_bytes: int = 100,
+) -> list[StreamDriver]:
+    """The drivers of several streams, in their order; each needs 10 bytes and has a folder of its own."""
     settings = make_settings(executor_name, placement)
     plan = make_plan(settings)
     executor = open_executor(plan, settings, factory or make_factory())
-    try:
-        executor.wait_until_ready()
+    drivers: list[StreamDriver] = []
+    ended: list[StreamDriver] = []
+
+    def start(source: ToySource, output: Path) -> StreamDriver:
         driver = StreamDriver(
-            source=source or ToySource(),  # type: ignore[arg-type]
+            source=source,  # type: ignore[arg-type]
             output=output,
             plan=plan,
             limits=limits or Limits(window_frames=3, run_frames=2),
             executor=executor,
             interrupt=interrupt or Interrupt(),
-            on_frame=on_frame,
+            on_frame=partial(on_frame, source.name),
         )
-        driver.process()
-        driver.finish()
+        drivers.append(driver)
+        return driver
+
+    waiting = [WaitingStream(needed_bytes=10, start=partial(start, *source)) for source in sources]
+    try:
+        executor.wait_until_ready()
+        drive_streams(waiting, executor, at_once, budget_bytes, ended.append)
     finally:
         executor.close()
-    return driver
+    assert set(ended) == set(drivers)
+    return drivers

@@ -97,7 +97,9 @@ def test_several_sources_each_have_their_folder_and_report(
         ("moving", NUM_FRAMES),
         ("other", 3),
     ]
-    assert (seen[0].num_done, seen[-1].num_done, seen[-1].num_frames) == (0, 3, 3)
+    of_other = [(progress.num_done, progress.num_frames) for progress in seen if progress.stream == "other"]
+    assert of_other == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert len(seen) == (1 + NUM_FRAMES) + (1 + 3)
     assert json.loads((tmp_path / "out" / "other" / "run.json").read_text())["frames"] == 3
 
 

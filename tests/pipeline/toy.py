@@ -56,10 +56,12 @@ class Deaths:
     """In which calls of a stage its process dies."""
 
     stage: str
-    calls: Collection[int]
-    """Their numbers, from 0, counted over all processes that the stage ever had."""
     tally: Path
-    """A file that does the counting: a byte a call."""
+    """A file that counts them over all processes that the stage ever had: a byte a call."""
+    calls: Collection[int] = ()
+    """Their numbers, from 0."""
+    frame: int | None = None
+    """Every call that begins with this frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +100,14 @@ def _build(
     return ToyStage(name, mine, delay_s, fatal)
 
 
-def _may_die(deaths: Deaths | None) -> None:
+def _may_die(deaths: Deaths | None, *inputs: object) -> None:
     if deaths is None:
         return
     with deaths.tally.open("ab") as file:
         number = file.tell()
         file.write(b".")
-    if number in deaths.calls:
+    frames = [value.index for value in inputs[:1] if isinstance(value, Frame)]
+    if number in deaths.calls or deaths.frame in frames:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -125,7 +128,7 @@ class ToyStage:
 
     def __call__(self, *inputs: Any) -> Any:  # noqa: ANN401
         time.sleep(self._delay_s)
-        _may_die(self._deaths)
+        _may_die(self._deaths, *inputs)
         if self._fault is not None and self._fault.index == self.num_calls:
             _go_wrong(self._fault)
         self.num_calls += 1
