@@ -26,6 +26,9 @@ def run_command(
     placement: Annotated[
         str | None, typer.Option(metavar="auto|split|fused", help="Which stages share a process.")
     ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, metavar="R", help="Workers that share the frames of a stream.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda", help="What computes the model.")
     ] = None,
@@ -40,7 +43,7 @@ def run_command(
     debug: Debug = False,
 ) -> None:
     """Segment videos and picture folders."""
-    given = {"executor": executor, "placement": placement, "device": device}
+    given = {"executor": executor, "placement": placement, "replicas": replicas, "device": device}
     named = [f"run.{key}={value}" for key, value in given.items() if value is not None]
 
     def command() -> int:

@@ -29,7 +29,7 @@ def limit_spinning() -> None:
 
 
 def resolve(settings: Settings) -> Settings:
-    """The same settings with a concrete device, thread count and precision."""
+    """The same settings with a concrete device, number of replicas and threads, and precision."""
     device, threads = settings.run.device, settings.run.threads
     if device == "cuda" and not num_cuda_devices():
         raise SettingsError("run.device: cuda is not there: no NVIDIA driver or card; use cpu or auto")
@@ -40,7 +40,8 @@ def resolve(settings: Settings) -> Settings:
     precision = settings.model.precision
     if precision == "auto":
         precision = "bf16" if device == "cuda" or computes_bf16() else "fp32"
-    run = settings.run.model_copy(update={"device": device, "threads": threads})
+    replicas = settings.run.replicas or (num_cuda_devices() if device == "cuda" else 1)
+    run = settings.run.model_copy(update={"device": device, "threads": threads, "replicas": replicas})
     model = settings.model.model_copy(update={"precision": precision})
     return settings.model_copy(update={"run": run, "model": model})
 

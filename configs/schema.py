@@ -171,6 +171,9 @@ class RunSettings(Section):
 
     executor: Literal["ray", "local", "inline"] = "ray"
     placement: Literal["auto", "split", "fused"] = "auto"
+    replicas: Annotated[int, Field(ge=0, le=256)] = 0
+    """Hosts among which the frames are shared out, for all stages but decode, track and encode; 0: one per
+    graphics card, or one without cards."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of the convolutions; 0: one per core, at most 8. Part of what fixes the output's last bits."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from configs.errors import SettingsError
 from configs.schema import Settings
+from pipeline.placement import window_frames
 from stages.messages import Size
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def between_stages_bytes(size: Size, settings: Settings) -> int:
 
 def fit(size: Size, settings: Settings) -> Limits:
     """The settings' window and run length, made smaller until they fit: runs first, then the window."""
-    run, window = settings.encode.run_frames, settings.run.window_frames
+    run, window = settings.encode.run_frames, window_frames(settings)
     allowed = budget_bytes(settings)
 
     def needs(run: int, window: int) -> int:
@@ -80,6 +81,6 @@ def fit(size: Size, settings: Settings) -> Limits:
             f"run.memory_budget_mb: {allowed // MEGABYTE} MB is too little for frames of "
             f"{size[1]}x{size[0]}; it takes at least {-(-needs(run, window) // MEGABYTE)}"
         )
-    if (run, window) != (settings.encode.run_frames, settings.run.window_frames):
+    if (run, window) != (settings.encode.run_frames, window_frames(settings)):
         log.info("to fit %d MB: runs of %d frames, %d in flight", allowed // MEGABYTE, run, window)
     return Limits(window_frames=window, run_frames=run)

@@ -50,6 +50,7 @@ GRAPH: tuple[Node, ...] = (
 SOURCE = "source"
 """The value that the driver gives."""
 DECODE = "decode"
+TRACK = "track"
 ENCODE = "encode"
 MEMORY = "memory"
 """What tracking remembers: the one state that decoding a frame again cannot bring back."""

@@ -28,9 +28,9 @@ class InlineExecutor:
     """Runs the hosts in the caller's thread; references are finished futures."""
 
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
-        groups = dict(zip(plan.host_names, (*plan.groups, None), strict=True))
         self._hosts = {
-            name: build_host(group, settings, factory, time.process_time) for name, group in groups.items()
+            name: build_host(group, settings, factory, time.process_time)
+            for name, group in plan.hosts.items()
         }
 
     def wait_until_ready(self) -> None:

@@ -23,7 +23,7 @@ class LocalExecutor:
     """Runs each host in a thread of its own."""
 
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
-        groups = dict(zip(plan.host_names, (*plan.groups, None), strict=True))
+        groups = plan.hosts
         self._closing = threading.Event()
         self._building = threading.Lock()
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in groups}

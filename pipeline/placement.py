@@ -14,7 +14,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from configs.schema import Settings
-from pipeline.graph import DECODE, DRIVER_READS, ENCODE, FRAME_RESULTS, GRAPH, Before, Link, Node, Now
+from pipeline.graph import (
+    DECODE,
+    DRIVER_READS,
+    ENCODE,
+    FRAME_RESULTS,
+    GRAPH,
+    TRACK,
+    Before,
+    Link,
+    Node,
+    Now,
+)
+
+BLOCK_FRAMES = 4
+"""Consecutive frames that go to the same replica. At the first of them it makes the features of the frame
+before again; longer blocks cost less, but more frames must be in flight for all replicas to have work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +47,20 @@ class Group:
     """Values kept for the next frame, made again when they are missing."""
     recompute: tuple[Node, ...]
     """The stages that make `cached` of the frame before, from the `Before` inputs."""
+    num_hosts: int
+    """Hosts that share the frames; 1 where the state of one frame feeds the next."""
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Of each of its hosts."""
+        if self.num_hosts == 1:
+            return (self.name,)
+        return tuple(f"{self.name} {number}" for number in range(1, self.num_hosts + 1))
+
+    def host_of(self, stream_number: int, index: int) -> str:
+        """The host for a frame: blocks of frames go round, each stream beginning at another host."""
+        names = self.host_names
+        return names[(stream_number + index // BLOCK_FRAMES) % len(names)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +70,9 @@ class Plan:
     groups: tuple[Group, ...]
 
     @property
-    def host_names(self) -> tuple[str, ...]:
-        """Every host: one per group, and the encoder."""
-        return (*(group.name for group in self.groups), ENCODE)
+    def hosts(self) -> dict[str, Group | None]:
+        """Every host by name, with what it runs; None: the encoder."""
+        return {name: group for group in self.groups for name in group.host_names} | {ENCODE: None}
 
 
 def make_plan(settings: Settings, graph: tuple[Node, ...] = GRAPH) -> Plan:
@@ -52,18 +81,29 @@ def make_plan(settings: Settings, graph: tuple[Node, ...] = GRAPH) -> Plan:
     split: each stage has a host of its own. fused: all between decode and encode share one.
     auto: stages whose work is done by the same device share a host, so on a graphics card the
     flow, when OpenCV estimates it on the CPU, runs beside the card's work.
+    With replicas, tracking is alone, and what follows it too: in a host with the rest it would make each
+    frame wait for the whole of the one before.
     """
-    placement = settings.run.placement
+    placement, replicas = settings.run.placement, max(1, settings.run.replicas)
+    tracks = {output for node in graph if node.name == TRACK for output in node.outputs}
     keys: dict[str, list[Node]] = {}
     for node in graph:
-        if node.name == DECODE or placement == "split":
+        at_tracking = node.name == TRACK or any(link.value in tracks for link in node.inputs)
+        if node.name == DECODE or placement == "split" or (replicas > 1 and at_tracking):
             key = node.name
         elif placement == "fused":
             key = "model"
         else:
             key = device_of(node.name, settings)
         keys.setdefault(key, []).append(node)
-    return Plan(groups=_in_order([_group(nodes, graph) for nodes in keys.values()]))
+    return Plan(groups=_in_order([_group(nodes, graph, replicas) for nodes in keys.values()]))
+
+
+def window_frames(settings: Settings) -> int:
+    """Frames of a stream in flight: what the settings ask for, and enough to keep all replicas at work."""
+    replicas = settings.run.replicas
+    at_work = replicas * (BLOCK_FRAMES + 1) if replicas > 1 else 1
+    return max(settings.run.window_frames, at_work)
 
 
 def device_of(stage: str, settings: Settings) -> str:
@@ -73,7 +113,7 @@ def device_of(stage: str, settings: Settings) -> str:
     return settings.run.device
 
 
-def _group(nodes: Sequence[Node], graph: tuple[Node, ...]) -> Group:
+def _group(nodes: Sequence[Node], graph: tuple[Node, ...], replicas: int) -> Group:
     made = {output for node in nodes for output in node.outputs}
     links = _unique(link for node in nodes for link in node.inputs)
     own_past = [link.value for link in links if isinstance(link, Before) and link.value in made]
@@ -92,6 +132,7 @@ def _group(nodes: Sequence[Node], graph: tuple[Node, ...]) -> Group:
         outputs=tuple(value for node in nodes for value in node.outputs if value in wanted),
         cached=cached,
         recompute=recompute,
+        num_hosts=1 if state else replicas,
     )
 
 

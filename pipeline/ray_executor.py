@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import StageError
+from configs.resolve import num_cuda_devices
 from configs.schema import Settings
 from pipeline.budget import object_store_bytes
 from pipeline.executor import HostDiedError, Ref
@@ -102,9 +103,9 @@ class RayExecutor:
 
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
         self._ray = _start_ray(settings)
-        groups = dict(zip(plan.host_names, (*plan.groups, None), strict=True))
+        groups = plan.hosts
         shares = {name: _uses_card(group, settings) for name, group in groups.items()}
-        card_share = 1.0 / max(1, sum(shares.values()))
+        card_share = min(1.0, num_cuda_devices() / max(1, sum(shares.values())))
         actor_class = self._ray.remote(HostActor)
         self._start: dict[str, Callable[[], ActorHandle[HostActor]]] = {
             name: partial(

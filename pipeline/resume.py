@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from stages.messages import Checkpoint
 
 FREE = frozenset(
-    {"run.executor", "run.placement", "run.window_frames", "run.streams_at_once", "run.memory_budget_mb"}
+    {"run.executor", "run.placement", "run.window_frames", "run.replicas"}
+    | {"run.streams_at_once", "run.memory_budget_mb"}
 )
 """Settings that do not change the results; those of training do not, either."""
 

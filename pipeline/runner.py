@@ -160,6 +160,7 @@ class RunningStreams:
         self._start_up_s, self._on_progress = start_up_s, on_progress
         self._running: dict[StreamDriver, tuple[Stream, int]] = {}
         """With the frames that an earlier run had written."""
+        self._num_begun = 0
         self.reports: dict[str, StreamReport] = {}
 
     def start(self, stream: Stream, point: ResumePoint | None) -> StreamDriver | None:
@@ -176,7 +177,9 @@ class RunningStreams:
             interrupt=self._interrupt,
             on_frame=partial(self._tell, stream),
             start=point,
+            number=self._num_begun,
         )
+        self._num_begun += 1
         self._running[driver] = stream, num_before
         self._tell(stream, num_before)
         return driver

@@ -87,12 +87,16 @@ class StreamDriver:
         interrupt: Interrupt,
         on_frame: Callable[[int], None],
         start: ResumePoint | None = None,
+        number: int = 0,
     ) -> None:
-        """`start`: where an earlier run of the program stopped; None: at the beginning."""
+        """`start`: where an earlier run of the program stopped; None: at the beginning.
+
+        `number`: of the stream among those of the run.
+        """
         self._stream = source.name
         self._decode, *self._groups = plan.groups
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
-        self._on_frame = on_frame
+        self._on_frame, self._number = on_frame, number
         self._source = executor.put(source)
         self._start = start
         num_written = start.num_frames if start is not None else 0
@@ -249,7 +253,8 @@ class StreamDriver:
         reports = [(self._decode.name, values.pop(_reports(self._decode)))]
         for group in self._groups:
             values.update(self._submit(group, self._next_index, values, self._past))
-            reports.append((group.name, values.pop(_reports(group))))
+            host = group.host_of(self._number, self._next_index)
+            reports.append((host, values.pop(_reports(group))))
         self._past = {name: values[name] for name in self._needed_later}
         self._in_flight.append(
             FrameInFlight(
@@ -270,7 +275,8 @@ class StreamDriver:
             past.get(link.value) if isinstance(link, Before) else values[link.value] for link in group.inputs
         ]
         call = FrameCall(stream=self._stream, index=index)
-        refs = self._executor.submit(group.name, call, inputs, len(group.outputs) + 1)
+        host = group.host_of(self._number, index)
+        refs = self._executor.submit(host, call, inputs, len(group.outputs) + 1)
         return dict(zip((*group.outputs, _reports(group)), refs, strict=True))
 
     def _take_frame(self, frame: FrameInFlight) -> None:

@@ -31,8 +31,10 @@ def undisturbed(folder: Path, num_frames: int) -> list[tuple[int, int]]:
     return read_results(folder)
 
 
-@pytest.mark.parametrize("placement", ["split", "fused"])
-def test_the_results_are_the_same_after_deaths_of_every_stage(tmp_path: Path, placement: Placement) -> None:
+@pytest.mark.parametrize(("placement", "replicas"), [("split", 1), ("fused", 1), ("fused", 2)])
+def test_the_results_are_the_same_after_deaths_of_every_stage(
+    tmp_path: Path, placement: Placement, replicas: int
+) -> None:
     num_frames = 40
     golden = undisturbed(tmp_path / "golden", num_frames)
     rng = random.Random(5)
@@ -45,6 +47,7 @@ def test_the_results_are_the_same_after_deaths_of_every_stage(tmp_path: Path, pl
         source=ToySource(num_frames=num_frames),
         factory=make_factory(deaths=deaths),
         limits=LIMITS,
+        replicas=replicas,
     )
     assert driver.error is None
     assert read_results(tmp_path) == golden

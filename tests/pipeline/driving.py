@@ -27,6 +27,7 @@ def drive(
     limits: Limits | None = None,
     interrupt: Interrupt | None = None,
     on_frame: Callable[[int], None] = lambda num_done: None,
+    replicas: int = 1,
 ) -> StreamDriver:
     """The driver of a stream that has ended; its results are in `output`."""
     (driver,) = drive_all(
@@ -37,6 +38,7 @@ def drive(
         limits=limits,
         interrupt=interrupt,
         on_frame=lambda name, num_done: on_frame(num_done),
+        replicas=replicas,
     )
     return driver
 
@@ -52,9 +54,10 @@ def drive_all(
     on_frame: Callable[[str, int], None] = lambda name, num_done: None,
     at_once: int = 64,
     budget_bytes: int = 100,
+    replicas: int = 1,
 ) -> list[StreamDriver]:
     """The drivers of several streams, in their order; each needs 10 bytes and has a folder of its own."""
-    settings = make_settings(executor_name, placement)
+    settings = make_settings(executor_name, placement, replicas)
     plan = make_plan(settings)
     executor = open_executor(plan, settings, factory or make_factory())
     drivers: list[StreamDriver] = []
@@ -69,6 +72,7 @@ def drive_all(
             executor=executor,
             interrupt=interrupt or Interrupt(),
             on_frame=partial(on_frame, source.name),
+            number=len(drivers),
         )
         drivers.append(driver)
         return driver

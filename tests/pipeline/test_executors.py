@@ -36,6 +36,25 @@ def test_every_executor_and_placement_gives_the_same_results(
     assert driver.num_written == 5
 
 
+@pytest.mark.parametrize("executor", EVERYWHERE)
+@pytest.mark.parametrize("placement", ["split", "fused"])
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_any_number_of_replicas_gives_the_same_results(
+    tmp_path: Path, executor: ExecutorName, placement: Placement, replicas: int
+) -> None:
+    for name, count in (("one", 1), ("many", replicas)):
+        (tmp_path / name).mkdir()
+        drive(
+            tmp_path / name,
+            executor if count > 1 else "inline",
+            placement,
+            source=ToySource(num_frames=50),
+            limits=Limits(window_frames=12, run_frames=3),
+            replicas=count,
+        )
+    assert read_results(tmp_path / "many") == read_results(tmp_path / "one")
+
+
 @pytest.mark.parametrize("executor", IN_PROCESS)
 @pytest.mark.parametrize("window", [1, 2, 8])
 @pytest.mark.parametrize("run_frames", [1, 3, 5, 9])

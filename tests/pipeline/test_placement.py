@@ -6,7 +6,7 @@ from configs.errors import SettingsError
 from configs.resolve import resolve
 from configs.schema import RunSettings, Settings
 from pipeline.graph import Before, Node, Now
-from pipeline.placement import Group, make_plan
+from pipeline.placement import BLOCK_FRAMES, Group, make_plan, window_frames
 from tests.pipeline.toy import make_settings
 
 
@@ -16,12 +16,12 @@ def groups_by_name(settings: Settings) -> dict[str, Group]:
 
 def test_fused_has_three_hosts() -> None:
     plan = make_plan(make_settings(placement="fused"))
-    assert plan.host_names == ("decode", "features+flow+fuse+detect+track+panoptic", "encode")
+    assert tuple(plan.hosts) == ("decode", "features+flow+fuse+detect+track+panoptic", "encode")
 
 
 def test_split_has_a_host_per_stage() -> None:
     plan = make_plan(make_settings(placement="split"))
-    assert plan.host_names == (
+    assert tuple(plan.hosts) == (
         "decode", "features", "flow", "fuse", "detect", "track", "panoptic", "encode",
     )  # fmt: skip
 
@@ -50,6 +50,30 @@ def test_features_of_the_frame_before_travel_between_split_hosts() -> None:
     assert groups["fuse"].inputs == (Now("features"), Before("features"), Now("flow"))
     assert groups["fuse"].cached == ()
     assert groups["features"].outputs == ("features",)
+
+
+def test_replicas_share_the_frames_of_all_but_decode_and_track() -> None:
+    plan = make_plan(make_settings(placement="fused", replicas=2))
+    front = "features+flow+fuse+detect"
+    assert tuple(plan.hosts) == (
+        "decode", f"{front} 1", f"{front} 2", "track", "panoptic 1", "panoptic 2", "encode",
+    )  # fmt: skip
+    split = {group.name: group.num_hosts for group in make_plan(make_settings("local", "split", 3)).groups}
+    assert split == {
+        "decode": 1, "features": 3, "flow": 3, "fuse": 3, "detect": 3, "track": 1, "panoptic": 3,
+    }  # fmt: skip
+
+
+def test_blocks_of_frames_go_round_the_replicas_each_stream_from_another_one() -> None:
+    group = groups_by_name(make_settings(placement="split", replicas=3))["detect"]
+    first = [group.host_of(0, index) for index in range(4 * BLOCK_FRAMES)]
+    assert first == [f"detect {number}" for number in (1, 2, 3, 1) for _ in range(BLOCK_FRAMES)]
+    assert [group.host_of(stream, 0) for stream in range(4)] == [f"detect {n}" for n in (1, 2, 3, 1)]
+
+
+def test_enough_frames_are_in_flight_for_all_replicas() -> None:
+    assert window_frames(make_settings(replicas=1)) == 6
+    assert window_frames(make_settings(replicas=4)) == 20
 
 
 def test_auto_on_a_graphics_card_estimates_opencv_flow_beside_it() -> None:

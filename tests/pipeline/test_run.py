@@ -33,8 +33,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_moving_pictures(tmp_path_factory.mktemp("source") / "moving", NUM_FRAMES)
 
 
-def settings_with(weights: Path, executor: str = "inline", placement: str = "fused") -> Settings:
-    run_settings = [f"run.executor={executor}", f"run.placement={placement}", "run.device=cpu"]
+def settings_with(
+    weights: Path, executor: str = "inline", placement: str = "fused", replicas: int = 1
+) -> Settings:
+    run_settings = [f"run.executor={executor}", f"run.placement={placement}", f"run.replicas={replicas}"]
+    run_settings.append("run.device=cpu")
     return load_settings("tiny", [f"model.weights={weights}", "run.threads=2", *OBJECTS, *run_settings])
 
 
@@ -75,12 +78,15 @@ def test_the_golden_run_has_frames_and_objects(golden: StreamReport) -> None:
         ("local", "split"),
         ("ray", "fused"),
         pytest.param("ray", "split", marks=pytest.mark.slow),
+        ("local", "fused, 3 replicas"),
+        pytest.param("ray", "fused, 2 replicas", marks=pytest.mark.slow),
     ],
 )
 def test_every_executor_writes_the_same_bytes(
     golden: StreamReport, weights: Path, pictures: Path, tmp_path: Path, executor: str, placement: str
 ) -> None:
-    settings = settings_with(weights, executor, placement)
+    name, _, replicas = placement.partition(", ")
+    settings = settings_with(weights, executor, name, int(replicas[:1] or 1))
     (report,) = run(forty_frames(pictures), settings, tmp_path)
     assert report.status == "complete"
     assert digests(report.output) == digests(golden.output)

@@ -85,9 +85,12 @@ def make_factory(
     return partial(_build, fault=fault, delay_s=delay_s, deaths=deaths)
 
 
-def make_settings(executor: ExecutorName = "inline", placement: Placement = "fused") -> Settings:
+def make_settings(
+    executor: ExecutorName = "inline", placement: Placement = "fused", replicas: int = 1
+) -> Settings:
     """Settings as after `resolve`."""
-    return Settings(run=RunSettings(executor=executor, placement=placement, device="cpu", threads=1))
+    run = RunSettings(executor=executor, placement=placement, replicas=replicas, device="cpu", threads=1)
+    return Settings(run=run)
 
 
 def _build(
