@@ -1,0 +1,117 @@
+"""Proof under fire: a run whose workers are killed at random moments, compared with one that is left alone.
+
+The workers are killed from outside, with SIGKILL, whatever they are doing: as the machine's memory guard or
+an operator would. Linux, since processes are found in /proc.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.schema import Settings
+from pipeline.processes import descendants, title_of
+from pipeline.report import StreamReport
+from pipeline.runner import OnProgress, Progress, run
+from stages.results import Layout
+
+if TYPE_CHECKING:
+    from stages.source import Source
+
+WORKER_TITLE = "ray::HostActor"
+"""How the processes of hosts call themselves."""
+MAX_DELAY_S = 0.3
+"""A kill comes at a random moment up to so long after its frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosReport:
+    """What a run survived."""
+
+    num_killed: int
+    reports: Sequence[StreamReport]
+    """Of the streams of the run that was disturbed; their restarts say which hosts, and for how long."""
+    different: Sequence[str]
+    """Files that the undisturbed run has not, has too, or has with other bytes; but for run.json."""
+
+
+def chaos(
+    sources: Sequence[Source],
+    settings: Settings,
+    output: Path,
+    *,
+    kills: int,
+    seed: int,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> ChaosReport:
+    """Run twice, into `output`/undisturbed and `output`/killed, and compare."""
+    tell = on_progress or (lambda progress: None)
+    calm = run(sources, settings, output / "undisturbed", overwrite=overwrite, on_progress=tell)
+    for report in calm:
+        if report.error is not None:
+            raise report.error
+    killer = Killer(sum(report.num_frames for report in calm), kills, seed)
+
+    def watched(progress: Progress) -> None:
+        tell(progress)
+        killer.frame_done()
+
+    reports = run(sources, settings, output / "killed", overwrite=overwrite, on_progress=watched)
+    killer.stop()
+    different = differences(output / "undisturbed", output / "killed")
+    return ChaosReport(num_killed=killer.num_killed, reports=reports, different=different)
+
+
+class Killer:
+    """Kills a random worker of this program after each of some random frames."""
+
+    def __init__(self, num_frames: int, kills: int, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self._frames = set(self._rng.sample(range(num_frames), min(kills, num_frames)))
+        self._num_done = 0
+        self._timers: list[threading.Timer] = []
+        self.num_killed = 0
+
+    def frame_done(self) -> None:
+        """Call after each frame."""
+        if self._num_done in self._frames:
+            timer = threading.Timer(self._rng.uniform(0.0, MAX_DELAY_S), self._kill)
+            self._timers.append(timer)
+            timer.start()
+        self._num_done += 1
+
+    def stop(self) -> None:
+        """Kill no more."""
+        for timer in self._timers:
+            timer.cancel()
+            timer.join()
+
+    def _kill(self) -> None:
+        workers = [pid for pid in descendants(os.getpid()) if title_of(pid).startswith(WORKER_TITLE)]
+        if workers:
+            os.kill(self._rng.choice(workers), signal.SIGKILL)
+            self.num_killed += 1
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """Names of the files that are not the same in both folders."""
+    digests = [_digests(folder) for folder in (one, other)]
+    names = digests[0].keys() | digests[1].keys()
+    return sorted(name for name in names if digests[0].get(name) != digests[1].get(name))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    report = Layout(folder).report.name
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != report
+    }
