@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -200,14 +201,47 @@ def test_a_program_that_is_killed_again_and_again_ends_with_the_same_results(
     assert digests(tmp_path / "moving") == golden
 
 
-def start(weights: Path, pictures: Path, output: Path, executor: str) -> subprocess.Popen[str]:
+@pytest.mark.slow
+def test_a_full_disk_ends_in_one_line_and_the_run_goes_on_when_there_is_space(
+    golden: dict[str, str], weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    disk, kept = tmp_path / "disk", tmp_path / "kept"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    if subprocess.run([*NAMESPACE, *mount], capture_output=True).returncode != 0:
+        pytest.skip("this system lets nobody mount a small disk")
+    segment = shlex.join(command(weights, pictures, disk, "local"))
+    script = f"""
+        {shlex.join(mount)} && {segment}; echo "exit code $?"
+        ls {disk}/moving/.parts/*.jsonl
+        mount -o remount,size=64m {disk} && {segment} && cp -r {disk} {kept}
+    """
+    result = subprocess.run([*NAMESPACE, "sh", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "exit code 2" in result.stdout
+    assert ".parts/000000.jsonl" in result.stdout, "the runs before were kept"
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "moving: cannot be written (No space left on device)" in error
+    assert "Traceback" not in result.stderr
+    assert digests(kept / "moving") == golden
+
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+"""What is mounted in there is seen by nobody else, and needs no rights."""
+
+
+def command(weights: Path, pictures: Path, output: Path, executor: str) -> list[str]:
     """The command as a user types it; each call after the first goes on with the same output."""
-    given = [f"--set={override}" for override in overrides(weights)]
+    return [
+        *(sys.executable, str(ROOT / "run_pipeline.py"), "run", str(pictures), "--output", str(output)),
+        *("--config", "tiny", "--executor", executor, "--resume"),
+        *(f"--set={override}" for override in overrides(weights)),
+    ]
+
+
+def start(weights: Path, pictures: Path, output: Path, executor: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [
-            *(sys.executable, str(ROOT / "run_pipeline.py"), "run", str(pictures), "--output", str(output)),
-            *("--config", "tiny", "--executor", executor, "--resume", *given),
-        ],
+        command(weights, pictures, output, executor),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
