@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -174,7 +173,7 @@ class _Encode:
         assert [frame.index for frame in frames] == [panoptic.index for panoptic in panoptics]
         return _Written(seconds={})
 
-    def finish(self, source: Source, output: str, **_: Any) -> None:  # noqa: ANN401
+    def finish(self, source: Source, output: str) -> None:
         """Nothing to join."""
 
 

@@ -21,7 +21,7 @@ def chaos_command(
     ],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for both results.")],
     kills: Annotated[int, typer.Option(min=1, metavar="N", help="Workers to kill.")] = 12,
-    seed: Annotated[int, typer.Option(help="Which ones, and when.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random choices.")] = 0,
     config: Config = "street",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
     set_: Overrides = None,
@@ -70,4 +70,4 @@ def _tell(report: ChaosReport) -> int:
     num_frames = sum(stream.num_frames for stream in report.reports)
     same = "every file is the same to the byte" if not report.different else "the results differ"
     typer.echo(f"{report.num_killed} workers killed in {num_frames} frames: {same}")
-    return FAILED if errors or report.different else 0
+    return FAILED if errors or report.different or not report.num_killed else 0

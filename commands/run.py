@@ -77,9 +77,9 @@ def _tell(reports: list[StreamReport], debug: bool) -> int:
             if debug:
                 traceback.print_exception(report.error)
             typer.echo(f"error: {describe_error(report.error)}", err=True)
-            code = USAGE if isinstance(report.error, UsageError) else FAILED
+            code = code or (USAGE if isinstance(report.error, UsageError) else FAILED)
         elif report.status == "interrupted":
-            code = INTERRUPTED
+            code = code or INTERRUPTED
         typer.echo(
             f"{report.stream}: {report.status}, {report.num_frames} frames, {report.fps:.1f} frames a second"
         )

@@ -40,7 +40,8 @@ def resolve(settings: Settings) -> Settings:
     precision = settings.model.precision
     if precision == "auto":
         precision = "bf16" if device == "cuda" or computes_bf16() else "fp32"
-    replicas = settings.run.replicas or (num_cuda_devices() if device == "cuda" else 1)
+    spread = device == "cuda" and settings.run.executor == "ray"  # in one process all would share a card
+    replicas = settings.run.replicas or (num_cuda_devices() if spread else 1)
     run = settings.run.model_copy(update={"device": device, "threads": threads, "replicas": replicas})
     model = settings.model.model_copy(update={"precision": precision})
     return settings.model_copy(update={"run": run, "model": model})

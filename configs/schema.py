@@ -144,7 +144,7 @@ class PanopticSettings(Section):
 
     min_stuff_area_px: Annotated[int, Field(ge=0)] = 144
     """Stuff of a class covering fewer network pixels than this becomes void."""
-    min_stuff_iou: Fraction01 = 0.35
+    min_stuff_iou: Fraction01 = 0.4
     """Stuff of a class becomes void in a frame where the IoU expected from the network's own probabilities is
     lower than this; 0: it stays (the paper's)."""
     unknown_class: bool = True

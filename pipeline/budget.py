@@ -56,31 +56,49 @@ def needed_bytes(size: Size, settings: Settings, limits: Limits) -> int:
 
 
 def between_stages_bytes(size: Size, settings: Settings) -> int:
-    """Features, fused features, flow and semantic logits of one frame, when they go between hosts."""
-    if settings.run.placement != "split":
-        return 0
+    """What goes between the hosts of the model: logits with replicas; when split, features and flow, too."""
     scale = min(settings.input.short_side_px / min(size), settings.input.max_long_side_px / max(size))
     pixels = int(size[0] * size[1] * scale * scale)
     pyramid = pixels // 16 * 4 // 3 * settings.model.fpn_channels * 4
     logits = pixels // 16 * len(settings.categories) * 4
-    return 2 * pyramid + logits + pixels // settings.flow.stride**2 * 8
+    if settings.run.placement == "split":
+        return 2 * pyramid + logits + pixels // settings.flow.stride**2 * 8
+    return logits if settings.run.replicas > 1 else 0
 
 
 def fit(size: Size, settings: Settings) -> Limits:
-    """The settings' window and run length, made smaller until they fit: runs first, then the window."""
-    run, window = settings.encode.run_frames, window_frames(settings)
+    """Window and run length that fit into the memory.
+
+    A run is a closed group of pictures, so its length decides on the bytes of the video: it follows from the
+    size of the frames and `run.memory_budget_mb` alone. The window follows from all that needs memory.
+    """
+    run = run_frames(size, settings)
     allowed = budget_bytes(settings)
 
-    def needs(run: int, window: int) -> int:
+    def needs(window: int) -> int:
         return needed_bytes(size, settings, Limits(window_frames=window, run_frames=run))
 
-    while needs(run, window) > allowed and run * window > 1:
-        run, window = (run - 1, window) if run > 1 else (run, window - 1)
-    if needs(run, window) > allowed:
+    wanted = window_frames(settings)
+    window = next((count for count in range(wanted, 1, -1) if needs(count) <= allowed), 1)
+    if needs(window) > allowed:
         raise SettingsError(
             f"run.memory_budget_mb: {allowed // MEGABYTE} MB is too little for frames of "
-            f"{size[1]}x{size[0]}; it takes at least {-(-needs(run, window) // MEGABYTE)}"
+            f"{size[1]}x{size[0]}; it takes at least {-(-needs(window) // MEGABYTE)}"
         )
-    if (run, window) != (settings.encode.run_frames, window_frames(settings)):
+    if (run, window) != (settings.encode.run_frames, wanted):
         log.info("to fit %d MB: runs of %d frames, %d in flight", allowed // MEGABYTE, run, window)
+    if settings.run.replicas > 1 and window < wanted:
+        log.warning(
+            "only %d frames of %dx%d in flight fit into %d MB, and %d replicas want %d: raise "
+            "run.memory_budget_mb",
+            *(window, size[1], size[0], allowed // MEGABYTE, settings.run.replicas, wanted),
+        )
     return Limits(window_frames=window, run_frames=run)
+
+
+def run_frames(size: Size, settings: Settings) -> int:
+    """The settings' run length, or the longest that leaves room for the settings' window; 1 at least."""
+    frame = size[0] * size[1] * 5
+    budget = settings.run.memory_budget_mb * MEGABYTE or int(STORE_SHARE * STORE_BYTES)
+    longest = (budget // frame - settings.run.window_frames) // (1 + PENDING_RUNS)
+    return max(1, min(settings.encode.run_frames, longest))

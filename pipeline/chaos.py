@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from configs.schema import Settings
 from pipeline.processes import descendants, title_of
 from pipeline.report import StreamReport
 from pipeline.runner import OnProgress, Progress, run
-from stages.results import Layout
+from stages.results import Layout, prepare_output
 
 if TYPE_CHECKING:
     from stages.source import Source
@@ -39,7 +40,7 @@ class ChaosReport:
     reports: Sequence[StreamReport]
     """Of the streams of the run that was disturbed; their restarts say which hosts, and for how long."""
     different: Sequence[str]
-    """Files that the undisturbed run has not, has too, or has with other bytes; but for run.json."""
+    """Files that one of both runs lacks, or has with other bytes; but for run.json."""
 
 
 def chaos(
@@ -54,7 +55,11 @@ def chaos(
 ) -> ChaosReport:
     """Run twice, into `output`/undisturbed and `output`/killed, and compare."""
     tell = on_progress or (lambda progress: None)
-    calm = run(sources, settings, output / "undisturbed", overwrite=overwrite, on_progress=tell)
+    names = [source.name for source in sources]
+    for part in ("undisturbed", "killed"):
+        prepare_output(output / part, names, overwrite=overwrite)
+    calm = run(sources, settings, output / "undisturbed", overwrite=True, on_progress=tell)
+    _stop_unless_ended(calm)
     for report in calm:
         if report.error is not None:
             raise report.error
@@ -64,10 +69,16 @@ def chaos(
         tell(progress)
         killer.frame_done()
 
-    reports = run(sources, settings, output / "killed", overwrite=overwrite, on_progress=watched)
+    reports = run(sources, settings, output / "killed", overwrite=True, on_progress=watched)
     killer.stop()
+    _stop_unless_ended(reports)
     different = differences(output / "undisturbed", output / "killed")
     return ChaosReport(num_killed=killer.num_killed, reports=reports, different=different)
+
+
+def _stop_unless_ended(reports: Sequence[StreamReport]) -> None:
+    if any(report.status == "interrupted" for report in reports):
+        raise KeyboardInterrupt
 
 
 class Killer:
@@ -96,7 +107,7 @@ class Killer:
 
     def _kill(self) -> None:
         workers = [pid for pid in descendants(os.getpid()) if title_of(pid).startswith(WORKER_TITLE)]
-        if workers:
+        with suppress(IndexError, ProcessLookupError):  # all is done, or it has just ended by itself
             os.kill(self._rng.choice(workers), signal.SIGKILL)
             self.num_killed += 1
 

@@ -22,9 +22,6 @@ from stages.messages import Checkpoint, Cursor
 
 log = logging.getLogger(__name__)
 
-CACHED_STREAMS = 4
-"""Streams of which a host keeps the last frame's values; more only cost time."""
-
 Value = Any
 """What a call takes or makes: a message between stages, or a reference to nothing (None)."""
 
@@ -62,8 +59,6 @@ class FinishCall:
 
     stream: str
     output: str
-    keep_parts: bool
-    """The runs stay, so that they can be gone on with."""
 
 
 Call = FrameCall | EncodeCall | FinishCall
@@ -125,6 +120,7 @@ class StageHost:
         self._cpu_clock = cpu_clock
         self._num_threads = settings.run.threads
         self._threads_limited = limit_threads(self._num_threads)
+        self._num_cached = settings.run.streams_at_once
         self._cache: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
 
     def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]:
@@ -168,7 +164,7 @@ class StageHost:
     def _remember(self, call: FrameCall, values: Mapping[Link, Any]) -> None:
         self._cache[call.stream] = (call.index, {value: values[Now(value)] for value in self._group.cached})
         self._cache.move_to_end(call.stream)
-        while len(self._cache) > CACHED_STREAMS:
+        while len(self._cache) > self._num_cached:
             self._cache.popitem(last=False)
 
 
@@ -184,7 +180,7 @@ class EncodeHost:
         assert not isinstance(call, FrameCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):
-                self._stage.finish(inputs[0], call.output, keep_parts=call.keep_parts)
+                self._stage.finish(inputs[0], call.output)
             return (None,)
         return ((self._encode(call, inputs),),)
 

@@ -9,6 +9,7 @@ a record of every call, which would grow by 7 MB every 1,000 frames.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import time
@@ -47,7 +48,7 @@ ENVIRONMENT = {
 """Read by Ray when it is imported; a value that the user has set stays."""
 
 
-_REMEMBERED_CALLS = 1000
+_REMEMBERED_CALLS = 5000
 """More than can wait for one host: a window of each stream."""
 
 
@@ -105,7 +106,7 @@ class RayExecutor:
         self._ray = _start_ray(settings)
         groups = plan.hosts
         shares = {name: _uses_card(group, settings) for name, group in groups.items()}
-        card_share = min(1.0, num_cuda_devices() / max(1, sum(shares.values())))
+        card_share = share_of_a_card(sum(shares.values()), num_cuda_devices())
         actor_class = self._ray.remote(HostActor)
         self._start: dict[str, Callable[[], ActorHandle[HostActor]]] = {
             name: partial(
@@ -164,6 +165,8 @@ class RayExecutor:
             cause = _cause(error)
         except exceptions.RayError as error:
             cause = error
+        if isinstance(cause, exceptions.OutOfMemoryError):  # Ray's memory guard; it does not say whom
+            raise HostDiedError(str(cause).strip().splitlines()[0], self._out_of_memory()) from None
         if isinstance(cause, exceptions.RayActorError | exceptions.ObjectLostError):
             name = f" of {host}" if host else ""
             lines = str(cause).strip().splitlines() or [type(cause).__name__]
@@ -173,6 +176,18 @@ class RayExecutor:
             call = self._died_at[process]
             raise HostDiedError(f"the worker process{name} died: {lines[0]}", process, call) from None
         raise cause from None
+
+    def _out_of_memory(self) -> str:
+        """The process of the host whose calls ended for want of memory."""
+        for name, calls in self._submitted.items():
+            for _, report in calls:
+                try:
+                    self._ray.get(report, timeout=0)
+                except self._ray.exceptions.OutOfMemoryError:
+                    return _process(self._actors[name])
+                except self._ray.exceptions.RayError:
+                    continue
+        return ""
 
     def _first_unfinished(self, process: str) -> Call | None:
         """What a dead host was at: the first of its calls without a result."""
@@ -213,6 +228,12 @@ def _start_ray(settings: Settings) -> ModuleType:
 def _process(actor: ActorHandle[HostActor]) -> str:
     """The name that Ray's errors give to the process of an actor."""
     return str(actor._actor_id.hex())
+
+
+def share_of_a_card(num_hosts: int, num_cards: int) -> float:
+    """Of each host, so that all of them fit: Ray takes a part of a card from one card only."""
+    hosts_per_card = math.ceil(num_hosts / max(1, num_cards))
+    return 1.0 if hosts_per_card <= 1 else math.floor(10_000 / hosts_per_card) / 10_000
 
 
 def _uses_card(group: Group | None, settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -21,6 +22,8 @@ from stages.results import Layout, naming_output, replacing
 if TYPE_CHECKING:
     from stages.source import Source
 
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder."""
 DISTRIBUTIONS = {
     "torch": "torch",
     "torchvision": "torchvision",
@@ -75,12 +78,18 @@ def describe_work(source: Source, settings: Settings, limits: Limits) -> dict[st
         "window_frames": limits.window_frames,
         "run_frames": limits.run_frames,
         "settings": settings.model_dump(mode="json"),
+        "weights": {
+            path: _digest(ROOT / path)
+            for path in (settings.model.weights, settings.flow.raft_weights)
+            if path
+        },
+        "versions": versions(),
     }
 
 
 def write_started(output: Path, work: Mapping[str, Any]) -> None:
     """run.json of a stream that begins, in the folder of its results."""
-    _write(output, {"status": "running", **work, "versions": versions()})
+    _write(output, {"status": "running", **work})
 
 
 def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
@@ -97,7 +106,6 @@ def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
         "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
         "stages": report.stages,
         **work,
-        "versions": versions(),
         "machine": {"cores": num_cores(), "processor": platform.machine(), "system": platform.system()},
     }
     _write(report.output, content)
@@ -108,6 +116,10 @@ def _write(output: Path, content: Mapping[str, Any]) -> None:
     layout = Layout(output)
     with naming_output(output), replacing(layout.report) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def versions() -> dict[str, str]:
@@ -123,7 +135,7 @@ def versions() -> dict[str, str]:
 
 def project_version() -> str:
     """The version in the project's own metadata file."""
-    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     return str(tomllib.loads(text)["project"]["version"])
 
 

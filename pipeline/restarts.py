@@ -47,5 +47,14 @@ class Restarts:
         """The next frame came through the hosts, or the next run through the encoder."""
         back = [entry for entry in self._waiting if (entry[0] in (ENCODE, JOIN)) == encoder]
         now_s = time.monotonic()
-        self.done += [Restart(host=name, index=index, lost_s=now_s - at_s) for name, index, at_s in back]
+        self.done += [_restart(entry, now_s) for entry in back]
         self._waiting = [entry for entry in self._waiting if entry not in back]
+
+    def all(self) -> tuple[Restart, ...]:
+        """With those after which nothing has come yet."""
+        return (*self.done, *(_restart(entry, time.monotonic()) for entry in self._waiting))
+
+
+def _restart(entry: tuple[str, int, float], now_s: float) -> Restart:
+    host, index, at_s = entry
+    return Restart(host=host, index=index, lost_s=now_s - at_s)

@@ -10,23 +10,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from configs.errors import OutputError
-from stages.results import Layout, complete_runs, prepare_output, read_checkpoint, remove_runs_from
+from stages.results import (
+    Layout,
+    complete_runs,
+    prepare_output,
+    read_checkpoint,
+    remove_parts,
+    remove_runs_from,
+    remove_temporaries,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stages.messages import Checkpoint
 
-FREE = frozenset(
-    {"run.executor", "run.placement", "run.window_frames", "run.replicas"}
-    | {"run.streams_at_once", "run.memory_budget_mb"}
-)
+FREE = frozenset(f"run.{name}" for name in ("executor", "placement", "replicas", "streams_at_once"))
 """Settings that do not change the results; those of training do not, either."""
 
-_COMPARED = ("source", "settings", "run_frames")
+_COMPARED = ("source", "settings", "run_frames", "weights", "versions")
 _REMEDY = "give what it was made with, or start anew with --overwrite"
 
 
@@ -55,18 +60,31 @@ def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict
 
     `work`: what each stream is to make. OutputError if that is not what the earlier run made.
     """
+    layouts = {name: Layout(directory / name) for name in work}
     found: dict[str, Earlier] = {}
-    for name, wanted in work.items():
-        layout = Layout(directory / name)
+    for name, layout in layouts.items():  # nothing is changed before all were looked at
         report = _earlier_report(layout)
-        if report is None:
-            prepare_output(directory, [name], overwrite=False)
-            continue
-        _check_same_work(layout, report, wanted)
-        complete = report["status"] == "complete" and not layout.parts.exists()
-        point = None if complete else _resume_point(layout, wanted["run_frames"])
-        found[name] = Earlier(report=report, complete=complete, point=point)
+        if report is not None:
+            _check_same_work(layout, report, work[name])
+            complete = report["status"] == "complete"
+            point = None if complete else _resume_point(layout, work[name]["run_frames"])
+            found[name] = Earlier(report=report, complete=complete, point=point)
+    new = [name for name in work if name not in found]
+    for name in new:
+        if _is_empty(layouts[name].pictures):
+            layouts[name].pictures.rmdir()  # of a run that was cut off before it began
+    prepare_output(directory, new, overwrite=False)
+    for name, earlier in found.items():
+        remove_temporaries(layouts[name])
+        if earlier.complete:
+            remove_parts(layouts[name])
+        elif layouts[name].parts.exists():
+            remove_runs_from(layouts[name], earlier.point.num_frames if earlier.point else 0)
     return found
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _earlier_report(layout: Layout) -> Mapping[str, Any] | None:
@@ -97,16 +115,21 @@ def _check_same_work(layout: Layout, earlier: Mapping[str, Any], now: Mapping[st
 def _resume_point(layout: Layout, run_frames: int) -> ResumePoint | None:
     """Behind the last full run of an unfinished stream; None: at its beginning.
 
-    Shorter runs, which a stop leaves at the end, and runs behind a gap are removed: they are made again.
+    Shorter runs, which a stop leaves at the end, and runs behind a gap or a damaged one do not count.
     """
-    if not layout.parts.exists():
-        return None
-    full = [run for run in complete_runs(layout) if len(run.pts) == run_frames]
-    num_frames = len(full) * run_frames
-    remove_runs_from(layout, num_frames)
-    if not full:
-        return None
-    return ResumePoint(num_frames=num_frames, checkpoint=read_checkpoint(layout, full[-1]))
+    point = None
+    for run in complete_runs(layout):
+        num_frames = run.first_index + run_frames
+        files = [layout.part_video(run.first_index)]
+        files += [layout.picture(index) for index in range(run.first_index, num_frames)]
+        if len(run.pts) != run_frames or not all(path.exists() and path.stat().st_size for path in files):
+            break
+        try:
+            checkpoint = read_checkpoint(layout, run)
+        except (OSError, EOFError, ValueError, BadZipFile):
+            break
+        point = ResumePoint(num_frames=num_frames, checkpoint=checkpoint)
+    return point
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401

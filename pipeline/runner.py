@@ -23,6 +23,7 @@ from pipeline.resume import Earlier, ResumePoint, find_earlier
 from pipeline.stream import StreamDriver
 from pipeline.streams import WaitingStream, drive
 from stages import build_stage
+from stages.results import Layout, prepare_output, remove_parts
 
 if TYPE_CHECKING:
     from stages.source import Source, SourceInfo
@@ -62,7 +63,6 @@ def run(
 
     `resume`: go on where an earlier run into `output` stopped, with the results of one that did not.
     """
-    from stages.results import prepare_output
     from stages.source import probe
 
     started_s = time.monotonic()
@@ -91,7 +91,7 @@ def run(
     if left:
         points = {name: found.point for name, found in earlier.items()}
         done |= _run_streams(left, points, settings, factory, started_s, on_progress)
-    return [done[name] for name in names if name in done]
+    return [done[name] for name in names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def _run_streams(
     started_s: float,
     on_progress: OnProgress | None,
 ) -> dict[str, StreamReport]:
-    """The reports of all streams that were begun, by name."""
+    """The reports of all streams, by name."""
     plan = make_plan(settings)
     executor = open_executor(plan, settings, factory)
     try:
@@ -138,7 +138,8 @@ def _run_streams(
             try:
                 drive(waiting, executor, settings.run.streams_at_once, budget_bytes(settings), running.end)
             except KeyboardInterrupt:
-                running.stop()
+                log.debug("stopped at once")
+            running.stop(streams)
     finally:
         executor.close()
     return running.reports
@@ -186,18 +187,26 @@ class RunningStreams:
 
     def end(self, driver: StreamDriver) -> None:
         """Write the report of a stream."""
-        stream, num_before = self._running.pop(driver)
-        report = _report(stream, driver, num_before, self._start_up_s)
+        stream, num_before = self._running[driver]
+        self._write(stream, _report(stream, driver, num_before, self._start_up_s))
+        del self._running[driver]
+
+    def stop(self, streams: Sequence[Stream]) -> None:
+        """Write the reports of those that have not ended, and of those that were not begun."""
+        for driver in list(self._running):
+            self.end(driver)
+        for stream in streams:
+            if stream.source.name not in self.reports:
+                self._write(stream, _report_of_none(stream, self._start_up_s))
+
+    def _write(self, stream: Stream, report: StreamReport) -> None:
         try:
             write_run_json(report, stream.work)
+            if report.status == "complete":  # and only now, so that a run that is cut off here can go on
+                remove_parts(Layout(stream.output))
         except OutputError as error:
             report = replace(report, status="failed", error=report.error or error)
         self.reports[stream.source.name] = report
-
-    def stop(self) -> None:
-        """Write the reports of the streams that have not ended."""
-        for driver in list(self._running):
-            self.end(driver)
 
     def _tell(self, stream: Stream, num_done: int) -> None:
         name, num_frames = stream.source.name, stream.info.num_frames
@@ -217,6 +226,19 @@ def _report_again(name: str, output: Path, earlier: Earlier) -> StreamReport:
         lost_frames=earlier.report["lost_frames"],
         corrupt_packets=earlier.report["corrupt_packets"],
         warnings=(f"{name}: was complete already; nothing was done",),
+    )
+
+
+def _report_of_none(stream: Stream, start_up_s: float) -> StreamReport:
+    """Of a stream that was not begun."""
+    return StreamReport(
+        stream=stream.source.name,
+        status="interrupted",
+        output=stream.output,
+        num_frames=0,
+        fps=0.0,
+        seconds={"start_up": start_up_s, "run": 0.0, "finish": 0.0, "total": start_up_s},
+        stages={},
     )
 
 
@@ -240,7 +262,7 @@ def _report(stream: Stream, driver: StreamDriver, num_before: int, start_up_s: f
         stages=driver.statistics.summary(),
         lost_frames=lost,
         corrupt_packets=corrupt,
-        restarts=tuple(driver.restarts.done),
+        restarts=driver.restarts.all(),
         warnings=_warnings(stream.source.name, lost, corrupt),
         error=driver.error,
     )

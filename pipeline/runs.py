@@ -113,8 +113,8 @@ class RunWriter:
         self._runs.clear()
         self._gathered.clear()
 
-    def join(self, *, keep_parts: bool) -> Ref:
+    def join(self) -> Ref:
         """Submit the joining of all runs that were written into the stream's results."""
-        call = FinishCall(stream=self._stream, output=self._output, keep_parts=keep_parts)
+        call = FinishCall(stream=self._stream, output=self._output)
         (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
         return joined

@@ -175,7 +175,7 @@ class StreamDriver:
     def _submit_joining(self) -> None:
         """Join the runs that were written into the stream's results."""
         self.clock.joining_s = self.clock.joining_s or time.monotonic()
-        self._joining = self._writer.join(keep_parts=not self._is_whole())
+        self._joining = self._writer.join()
 
     def _take_joined(self, joining: Ref) -> None:
         self._joining = None  # if the encoder died over it, it is submitted again

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from stages.video_reader import VideoReader
 
 OPEN_FILES = 4
-"""Videos that are kept open at a time."""
+"""Videos that are kept open at a time; more, if more streams are under way."""
 
 
 class DecodeStage:
     """Gives one frame after the other of any source."""
 
     def __init__(self, settings: Settings) -> None:
+        self._most_open = max(OPEN_FILES, settings.run.streams_at_once)
         self._open: OrderedDict[Source, tuple[Cursor | None, VideoReader]] = OrderedDict()
 
     def __call__(self, source: Source, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
@@ -80,7 +81,7 @@ class DecodeStage:
 
     def _keep(self, source: Source, cursor: Cursor, reader: VideoReader) -> None:
         self._open[source] = (cursor, reader)
-        if len(self._open) > OPEN_FILES:
+        if len(self._open) > self._most_open:
             self._open.popitem(last=False)[1][1].close()
 
 

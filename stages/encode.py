@@ -77,15 +77,16 @@ class EncodeStage:
             results.write_record(layout, source.name, frames, panoptics, self._categories)
         return EncodedRun(first_index=frames[0].index, num_frames=len(frames), seconds=seconds)
 
-    def finish(self, source: Source, output: str, *, keep_parts: bool) -> None:
+    def finish(self, source: Source, output: str) -> None:
         """Join all complete runs into the results of the stream; without a run, write nothing.
 
-        With `keep_parts` the runs stay, so that they can be gone on with.
+        The runs stay until the stream is known to be complete, so that they can be gone on with.
         """
         from stages.video_joiner import join_video
 
         layout = Layout(Path(output))
         with results.naming_output(layout.directory):
+            results.remove_temporaries(layout)
             runs = results.complete_runs(layout)
             num_frames = sum(len(run.pts) for run in runs)
             if runs:
@@ -96,8 +97,6 @@ class EncodeStage:
                 log.warning("%s: no run of frames was completed, so there is no result", layout.directory)
             if runs or not layout.video.exists():
                 results.remove_pictures_from(layout, num_frames)
-            if not keep_parts:
-                results.remove_parts(layout)
 
     def _write_video(
         self,

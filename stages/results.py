@@ -100,20 +100,28 @@ class WrittenRun:
 
 def prepare_output(directory: Path, names: Sequence[str], *, overwrite: bool) -> None:
     """Make the folder of each stream, empty of earlier results; OutputError if that cannot be."""
-    for layout in (Layout(directory / name) for name in names):
-        present = [path for path in layout.all() if path.exists()]
-        if present and not overwrite:
-            raise OutputError(
-                f"{present[0]}: exists already; name another --output, or give --overwrite, "
-                "or --resume to go on"
-            )
+    layouts = [Layout(directory / name) for name in names]
+    present = [path for layout in layouts for path in layout.all() if path.exists()]
+    if present and not overwrite:
+        raise OutputError(
+            f"{present[0]}: exists already; name another --output, or give --overwrite, or --resume to go on"
+        )
+    for layout in layouts:
         try:
             layout.directory.mkdir(parents=True, exist_ok=True)
-            for path in present:
+            remove_temporaries(layout)
+            for path in (path for path in layout.all() if path.exists()):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             layout.pictures.mkdir()  # the proof that the folder can be written to
         except OSError as error:
             raise OutputError(_not_writable(layout.directory, error)) from None
+
+
+def remove_temporaries(layout: Layout) -> None:
+    """Remove what a process left that was killed while it wrote: see `replacing`."""
+    for path in layout.all():
+        for temporary in layout.directory.glob(f".{path.name}.*"):
+            temporary.unlink()
 
 
 @contextmanager
@@ -133,6 +141,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # or a power cut could leave the name without the content
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -193,7 +203,10 @@ def complete_runs(layout: Layout) -> list[WrittenRun]:
     num_frames = 0
     while (record := layout.part_record(num_frames)).exists():
         with record.open(encoding="utf-8") as file:
-            header = json.loads(file.readline())
+            try:
+                header = json.loads(file.readline())
+            except ValueError:
+                break  # damaged: it ends here
         runs.append(
             WrittenRun(
                 first_index=num_frames,

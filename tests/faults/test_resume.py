@@ -109,7 +109,7 @@ def test_runs_of_one_frame_go_on_as_well(weights: Path, pictures: Path, tmp_path
 def test_a_run_whose_joining_was_cut_off_is_joined(
     golden: dict[str, str], weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def press_again(*_: object, keep_parts: bool) -> None:
+    def press_again(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -176,6 +176,61 @@ def test_a_source_that_changed_is_refused(weights: Path, pictures: Path, tmp_pat
     (copy / "003.png").write_bytes((copy / "003.png").read_bytes() + b"more")
     with pytest.raises(OutputError, match=r"source\.bytes was \d+ and is \d+ now"):
         run(expand_sources([str(copy)]), settings_with(weights), tmp_path / "out", resume=True)
+
+
+def test_weights_of_the_same_name_but_other_numbers_are_refused(
+    weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.safetensors"
+    shutil.copy(weights, copy)
+    stopped_run(copy, pictures, tmp_path / "out")
+    shutil.copy(Path("weights/street.safetensors"), copy)
+    with pytest.raises(OutputError, match=r"weights.*copy\.safetensors was '.*' and is '.*' now"):
+        run(expand_sources([str(pictures)]), settings_with(copy), tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize("damaged", [".parts/000004.npz", ".parts/000004.mp4", "panoptic/000005.png"])
+def test_a_damaged_run_is_made_again(
+    golden: dict[str, str], weights: Path, pictures: Path, tmp_path: Path, damaged: str
+) -> None:
+    report = stopped_run(weights, pictures, tmp_path)
+    (report.output / damaged).write_bytes(b"")
+    seen: list[Progress] = []
+    (again,) = run(
+        expand_sources([str(pictures)]),
+        settings_with(weights),
+        tmp_path,
+        resume=True,
+        on_progress=seen.append,
+    )
+    assert seen[0].num_done == 4
+    assert digests(again.output) == golden
+
+
+def test_nothing_is_touched_when_one_of_several_streams_is_refused(
+    weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    other = write_moving_pictures(tmp_path / "other", 12)
+    sources = expand_sources([str(pictures), str(other)])
+    run(sources, settings_with(weights), tmp_path / "out", on_progress=stopping_at(10))
+    before = digests(tmp_path / "out")
+    (other / "003.png").write_bytes((other / "003.png").read_bytes() + b"more")
+    with pytest.raises(OutputError, match=r"other: source\.bytes"):
+        run(sources, settings_with(weights), tmp_path / "out", resume=True)
+    assert digests(tmp_path / "out") == before
+
+
+def test_streams_that_were_not_begun_are_reported_and_go_on(
+    golden: dict[str, str], weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    other = write_moving_pictures(tmp_path / "other", 3)
+    sources = expand_sources([str(pictures), str(other)])
+    settings = settings_with(weights, "run.streams_at_once=1")
+    first, second = run(sources, settings, tmp_path / "out", on_progress=stopping_at(10))
+    assert (first.status, second.status, second.num_frames) == ("interrupted", "interrupted", 0)
+    first, second = run(sources, settings, tmp_path / "out", resume=True)
+    assert (first.status, second.status, second.num_frames) == ("complete", "complete", 3)
+    assert digests(first.output) == golden
 
 
 def test_a_report_that_is_damaged_is_named(weights: Path, pictures: Path, tmp_path: Path) -> None:

@@ -43,6 +43,18 @@ def test_too_little_names_the_figure_that_is_needed() -> None:
         fit((1000, 1000), settings_of(19))
 
 
+def test_the_length_of_runs_does_not_depend_on_how_the_work_is_spread() -> None:
+    lengths = {
+        fit(
+            (1080, 1920), Settings(run=RunSettings(executor=executor, placement=placement, replicas=replicas))
+        ).run_frames
+        for executor in ("ray", "local", "inline")
+        for placement in ("fused", "split")
+        for replicas in (1, 2, 8)
+    }
+    assert lengths == {10}
+
+
 def test_split_counts_what_goes_between_the_stages() -> None:
     limits = Limits(window_frames=1, run_frames=1)
     fused, split = settings_of(0), settings_of(0, "split")

@@ -199,7 +199,7 @@ class ToyEncode:
         Path(output, f"part-{first:06d}.txt").write_text("".join(lines))
         return ToyRun()
 
-    def finish(self, source: ToySource, output: str, *, keep_parts: bool) -> None:
+    def finish(self, source: ToySource, output: str) -> None:
         parts = sorted(Path(output).glob("part-*.txt"))
         Path(output, "result.txt").write_text("".join(part.read_text() for part in parts))
 

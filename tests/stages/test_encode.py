@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -55,7 +54,7 @@ def encode(source: Source, output: Path) -> Path:
     """Through decode and encode; the video."""
     stage = EncodeStage(SETTINGS)
     write_runs(stage, source, output, decoded(source))
-    stage.finish(source, str(output), keep_parts=False)
+    stage.finish(source, str(output))
     return output / "video.mp4"
 
 
@@ -187,7 +186,7 @@ def test_sound_stops_where_an_interrupted_run_stopped(tmp_path: Path) -> None:
     source = as_source(make_video(tmp_path / "clip.mp4", num_frames=50, audio_codec="aac"))
     stage = EncodeStage(SETTINGS)
     write_runs(stage, source, tmp_path / "out", decoded(source)[:12])
-    stage.finish(source, str(tmp_path / "out"), keep_parts=False)
+    stage.finish(source, str(tmp_path / "out"))
     with av.open(str(tmp_path / "out" / "video.mp4")) as container:
         assert container.duration == pytest.approx(480_000, abs=25_000)
 
@@ -226,7 +225,7 @@ def test_panoptic_json_and_tracks_tell_what_the_ids_are(tmp_path: Path) -> None:
     panoptic = make_panoptic(np.ones((4, 6), np.uint8), [road(20, (0, 0, 6, 4)), thing(12)])
     stage = EncodeStage(SETTINGS)
     stage(SOURCE, str(tmp_path), [frame], [panoptic], CHECKPOINT)
-    stage.finish(SOURCE, str(tmp_path), keep_parts=False)
+    stage.finish(SOURCE, str(tmp_path))
     written = json.loads((tmp_path / "panoptic.json").read_text())
     image = {"id": 0, "file_name": "000000.png", "width": 6, "height": 4}
     assert written["images"] == [image | {"frame_index": 0, "pts": 3, "time_s": 0.3}]
@@ -254,7 +253,7 @@ def test_writing_a_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     stage = EncodeStage(SETTINGS)
     for _ in range(2):
         write_runs(stage, source, tmp_path / "twice", decoded(source))
-    stage.finish(source, str(tmp_path / "twice"), keep_parts=False)
+    stage.finish(source, str(tmp_path / "twice"))
     for name in ("video.mp4", "panoptic.json", "panoptic/000009.png"):
         assert (tmp_path / "twice" / name).read_bytes() == (once.parent / name).read_bytes()
 
@@ -263,23 +262,20 @@ def test_finishing_again_changes_nothing(tmp_path: Path) -> None:
     source = as_source(make_video(tmp_path / "clip.mp4", num_frames=10))
     video = encode(source, tmp_path / "out")
     before = {path: path.read_bytes() for path in video.parent.rglob("*") if path.is_file()}
-    EncodeStage(SETTINGS).finish(source, str(video.parent), keep_parts=False)
+    EncodeStage(SETTINGS).finish(source, str(video.parent))
     assert {path: path.read_bytes() for path in video.parent.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in video.parent.iterdir()) == [
-        *("panoptic", "panoptic.json", "tracks.jsonl", "video.mp4")
+        *(".parts", "panoptic", "panoptic.json", "tracks.jsonl", "video.mp4")
     ]
 
 
-def test_a_finish_that_was_stopped_can_be_repeated(tmp_path: Path) -> None:
-    source = as_source(make_video(tmp_path / "clip.mp4", num_frames=10))
-    expected = encode(source, tmp_path / "whole").read_bytes()
-    stage, output = EncodeStage(SETTINGS), tmp_path / "out"
-    write_runs(stage, source, output, decoded(source))
-    shutil.copytree(output / ".parts", tmp_path / "kept")
-    stage.finish(source, str(output), keep_parts=False)
-    shutil.copytree(tmp_path / "kept", output / ".parts")
-    stage.finish(source, str(output), keep_parts=False)
-    assert (output / "video.mp4").read_bytes() == expected
+def test_what_a_killed_encoder_left_half_written_is_removed(tmp_path: Path) -> None:
+    source = as_source(make_video(tmp_path / "clip.mp4", num_frames=4))
+    (tmp_path / "out").mkdir()
+    left = tmp_path / "out" / ".video.mp4.4711"
+    left.write_text("half")
+    encode(source, tmp_path / "out")
+    assert not left.exists()
 
 
 def test_a_run_without_its_record_does_not_count(tmp_path: Path) -> None:
@@ -287,7 +283,7 @@ def test_a_run_without_its_record_does_not_count(tmp_path: Path) -> None:
     stage, output = EncodeStage(SETTINGS), tmp_path / "out"
     write_runs(stage, source, output, decoded(source))
     (output / ".parts" / "000004.jsonl").unlink()
-    stage.finish(source, str(output), keep_parts=False)
+    stage.finish(source, str(output))
     assert len(picture_times(output / "video.mp4")) == 4
     assert len(json.loads((output / "panoptic.json").read_text())["images"]) == 4
     assert len(list((output / "panoptic").iterdir())) == 4, "no pictures of frames that do not count"
@@ -295,7 +291,7 @@ def test_a_run_without_its_record_does_not_count(tmp_path: Path) -> None:
 
 def test_without_a_complete_run_nothing_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        EncodeStage(SETTINGS).finish(SOURCE, str(tmp_path), keep_parts=False)
+        EncodeStage(SETTINGS).finish(SOURCE, str(tmp_path))
     assert "no run of frames was completed" in caplog.text
     assert not (tmp_path / "video.mp4").exists()
 
