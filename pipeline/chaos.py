@@ -114,12 +114,12 @@ class Killer:
 
 def differences(one: Path, other: Path) -> list[str]:
     """Names of the files that are not the same in both folders."""
-    digests = [_digests(folder) for folder in (one, other)]
-    names = digests[0].keys() | digests[1].keys()
-    return sorted(name for name in names if digests[0].get(name) != digests[1].get(name))
+    ours, theirs = digests(one), digests(other)
+    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def digests(folder: Path) -> dict[str, str]:
+    """File to the digest of its bytes; but for run.json, which tells times."""
     report = Layout(folder).report.name
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

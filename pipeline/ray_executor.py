@@ -121,7 +121,7 @@ class RayExecutor:
             for name, group in groups.items()
         }
         self._actors = {name: start() for name, start in self._start.items()}
-        self._submitted = {name: deque[tuple[Call, Ref]]() for name in groups}
+        self._submitted = {name: deque[tuple[Call, Ref]](maxlen=_REMEMBERED_CALLS) for name in groups}
         """The last calls of each host, with their reports."""
         self._died_at: dict[str, Call | None] = {}
         """What each dead process was at."""
@@ -145,8 +145,6 @@ class RayExecutor:
         refs: Any = self._actors[host].call.options(num_returns=num_outputs).remote(call, *inputs)
         outputs = tuple(refs) if num_outputs > 1 else (refs,)
         self._submitted[host].append((call, outputs[-1]))
-        if len(self._submitted[host]) > _REMEMBERED_CALLS:
-            self._submitted[host].popleft()
         return outputs
 
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:

@@ -132,7 +132,7 @@ def _resume_point(layout: Layout, run_frames: int) -> ResumePoint | None:
     return point
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     if not isinstance(value, dict):
         yield name, value
         return

@@ -20,10 +20,10 @@ from configs.errors import OutputError
 from configs.loading import load_settings
 from configs.schema import Settings
 from pipeline import Progress, StreamReport, run
+from pipeline.chaos import digests
 from stages.encode import EncodeStage
 from stages.source import expand_sources
 from tests.pipeline.random_network import OBJECTS, write_moving_pictures, write_random_weights
-from tests.pipeline.test_run import digests
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NUM_FRAMES = 24

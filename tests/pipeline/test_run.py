@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from configs.errors import OutputError, WeightsError
 from configs.loading import load_settings
 from configs.schema import Settings
 from pipeline import Progress, StreamReport, run
+from pipeline.chaos import digests
 from stages.source import Source, expand_sources
 from tests.pipeline.random_network import (
     OBJECTS,
@@ -39,15 +39,6 @@ def settings_with(
     run_settings = [f"run.executor={executor}", f"run.placement={placement}", f"run.replicas={replicas}"]
     run_settings.append("run.device=cpu")
     return load_settings("tiny", [f"model.weights={weights}", "run.threads=2", *OBJECTS, *run_settings])
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """File to the digest of its bytes; run.json tells times, which differ."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json"
-    }
 
 
 @pytest.fixture(scope="module")
