@@ -7,6 +7,7 @@ an operator would. Linux, since processes are found in /proc.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 import signal
@@ -30,6 +31,8 @@ WORKER_TITLE = "ray::HostActor"
 """How the processes of hosts call themselves."""
 MAX_DELAY_S = 0.3
 """A kill comes at a random moment up to so long after its frame."""
+LAST_KILL = 0.75
+"""The part of the run in which kills come; in the rest those that were held up can be made up for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,32 +85,38 @@ def _stop_unless_ended(reports: Sequence[StreamReport]) -> None:
 
 
 class Killer:
-    """Kills a random worker of this program after each of some random frames."""
+    """Kills a random worker of this program after each of some random frames.
+
+    Not before a frame was done since the last kill: so the run moves on however long a worker takes to start.
+    """
 
     def __init__(self, num_frames: int, kills: int, seed: int) -> None:
         self._rng = random.Random(seed)
-        self._frames = set(self._rng.sample(range(num_frames), min(kills, num_frames)))
+        before_the_end = range(math.ceil(num_frames * LAST_KILL))
+        self._frames = set(self._rng.sample(before_the_end, min(kills, len(before_the_end))))
         self._num_done = 0
-        self._timers: list[threading.Timer] = []
+        self._num_due = 0
+        self._timer: threading.Timer | None = None
         self.num_killed = 0
 
     def frame_done(self) -> None:
         """Call after each frame."""
-        if self._num_done in self._frames:
-            timer = threading.Timer(self._rng.uniform(0.0, MAX_DELAY_S), self._kill)
-            self._timers.append(timer)
-            timer.start()
+        self._num_due += self._num_done in self._frames
         self._num_done += 1
+        is_pending = self._timer is not None and self._timer.is_alive()
+        if self._num_due > self.num_killed and not is_pending:
+            self._timer = threading.Timer(self._rng.uniform(0.0, MAX_DELAY_S), self._kill)
+            self._timer.start()
 
     def stop(self) -> None:
         """Kill no more."""
-        for timer in self._timers:
-            timer.cancel()
-            timer.join()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
 
     def _kill(self) -> None:
         workers = [pid for pid in descendants(os.getpid()) if title_of(pid).startswith(WORKER_TITLE)]
-        with suppress(IndexError, ProcessLookupError):  # all is done, or it has just ended by itself
+        with suppress(IndexError, ProcessLookupError):  # none just now: the next frame brings another try
             os.kill(self._rng.choice(workers), signal.SIGKILL)
             self.num_killed += 1
 
