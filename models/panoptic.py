@@ -7,6 +7,7 @@ Legend: `K` classes, `N` objects, `h w` map size. Boxes are in pixels of that ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,31 +28,38 @@ class Window:
     columns: slice
 
     @classmethod
-    def of(cls, box: Tensor, size: tuple[int, int]) -> Window:
-        """From floor(x1), floor(y1) to ceil(x2), ceil(y2), clipped to `size` (h, w)."""
-        x1, y1 = (max(int(value), 0) for value in box[:2].floor().tolist())
-        x2, y2 = box[2:].ceil().tolist()
-        return cls(slice(y1, max(min(int(y2), size[0]), y1)), slice(x1, max(min(int(x2), size[1]), x1)))
+    def of_each(cls, boxes: Tensor, size: tuple[int, int]) -> list[Window]:
+        """Of boxes (N, 4): from floor(x1), floor(y1) to ceil(x2), ceil(y2), clipped to `size` (h, w)."""
+        return [
+            cls(_touched(y1, y2, size[0]), _touched(x1, x2, size[1])) for x1, y1, x2, y2 in boxes.tolist()
+        ]
+
+
+def _touched(low: float, high: float, length: int) -> slice:
+    start = max(math.floor(low), 0)
+    return slice(start, max(min(math.ceil(high), length), start))
 
 
 def paste_mask(mask_logits: Tensor, box: Tensor, window: Window) -> Tensor:
-    """Mask logits (M, M) of a box, resized bilinearly onto the pixels of a window of it.
+    """Mask logits (M, M) of a box, resized bilinearly onto the pixels of a window of it."""
+    ys = torch.arange(window.rows.start, window.rows.stop, device=box.device)
+    xs = torch.arange(window.columns.start, window.columns.stop, device=box.device)
+    return _pasted(mask_logits[None], box[None], ys, xs)[0]
 
-    The mask's outer edges lie on those of the box; a pixel takes the value at its centre.
+
+def _pasted(mask_logits: Tensor, boxes: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+    """Mask logits (N, M, M) of boxes (N, 4) at the pixels of rows ys (h,) and columns xs (w,): (N, h, w).
+
+    A mask's outer edges lie on those of its box; a pixel takes the value at its centre.
     """
-    ys = torch.arange(window.rows.start, window.rows.stop, device=box.device) + 0.5
-    xs = torch.arange(window.columns.start, window.columns.stop, device=box.device) + 0.5
-    x1, y1, x2, y2 = box.float().unbind()
-    grid_y, grid_x = torch.meshgrid(
-        2 * (ys - y1) / (y2 - y1) - 1, 2 * (xs - x1) / (x2 - x1) - 1, indexing="ij"
-    )
+    x1, y1, x2, y2 = (side[:, None] for side in boxes.float().unbind(1))
+    down = 2 * (ys + 0.5 - y1) / (y2 - y1) - 1
+    across = 2 * (xs + 0.5 - x1) / (x2 - x1) - 1
+    shape = (len(boxes), len(ys), len(xs))
+    grid = torch.stack((across[:, None, :].expand(shape), down[:, :, None].expand(shape)), dim=-1)
     return functional.grid_sample(
-        mask_logits.float()[None, None],
-        torch.stack((grid_x, grid_y), dim=-1)[None],
-        mode="bilinear",
-        padding_mode="border",
-        align_corners=False,
-    )[0, 0]
+        mask_logits.float()[:, None], grid, mode="bilinear", padding_mode="border", align_corners=False
+    )[:, 0]
 
 
 def panoptic_logits(
@@ -70,15 +78,13 @@ def panoptic_logits(
     -> (stuff + N [+ 1], h, w). The unknown channel is UPSNet's: the best thing class of the pixel less
     the best object's semantic part.
     """
-    size = (semantic_logits.shape[-2], semantic_logits.shape[-1])
-    semantic_part = semantic_logits.new_zeros((len(boxes), *size))
-    mask_part = semantic_logits.new_zeros((len(boxes), *size))
-    for position, (box, mask) in enumerate(zip(boxes, mask_logits, strict=True)):
-        window = Window.of(box, size)
-        semantic_part[position, window.rows, window.columns] = semantic_logits[
-            classes[position], window.rows, window.columns
-        ]
-        mask_part[position, window.rows, window.columns] = paste_mask(mask, box, window).to(mask_part.dtype)
+    ys = torch.arange(semantic_logits.shape[-2], device=boxes.device)
+    xs = torch.arange(semantic_logits.shape[-1], device=boxes.device)
+    x1, y1, x2, y2 = (side[:, None] for side in boxes.unbind(1))
+    rows, columns = (ys >= y1.floor()) & (ys < y2.ceil()), (xs >= x1.floor()) & (xs < x2.ceil())
+    inside = rows[:, :, None] & columns[:, None, :]
+    semantic_part = semantic_logits[classes] * inside
+    mask_part = _pasted(mask_logits, boxes, ys, xs).to(semantic_part.dtype) * inside
     channels = [semantic_logits[list(stuff_ids)], semantic_part + mask_part]
     if unknown:
         best_object = semantic_part.max(0).values if len(boxes) else torch.zeros_like(semantic_logits[0])
@@ -96,9 +102,9 @@ def remove_hidden_masks(
     """
     taken: dict[int, Tensor] = {}
     kept: list[int] = []
-    for position, (box, category) in enumerate(zip(boxes, classes.tolist(), strict=True)):
-        window = Window.of(box, size)
-        mask = paste_mask(mask_logits[position], box, window) > 0
+    windows = Window.of_each(boxes, size)
+    for position, (window, category) in enumerate(zip(windows, classes.tolist(), strict=True)):
+        mask = paste_mask(mask_logits[position], boxes[position], window) > 0
         if category not in taken:
             taken[category] = torch.zeros(size, dtype=torch.bool, device=boxes.device)
         below = taken[category][window.rows, window.columns]
@@ -135,9 +141,9 @@ def merge(
     semantic_class = torch.where(thing_best > best, thing_class, owner)
     if rules.unknown_class:
         owner, best = _let_unknown_compete(semantic_logits, thing_best, boxes, classes, owner, best)
-    for position in range(len(boxes)):
-        window = Window.of(boxes[position], (height, width))
-        logit = semantic_logits[classes[position], window.rows, window.columns]
+    windows = Window.of_each(boxes, (height, width))
+    for position, (window, category) in enumerate(zip(windows, classes.tolist(), strict=True)):
+        logit = semantic_logits[category, window.rows, window.columns]
         logit = logit + paste_mask(mask_logits[position], boxes[position], window)
         so_far = best[window.rows, window.columns]
         owner[window.rows, window.columns].masked_fill_(logit > so_far, num_classes + position)
@@ -172,8 +178,7 @@ def _let_unknown_compete(
     size = (unknown.shape[0], unknown.shape[1])
     best_object = torch.full_like(unknown, -torch.inf)
     covered = torch.zeros_like(unknown)
-    for box, category in zip(boxes, classes.tolist(), strict=True):
-        window = Window.of(box, size)
+    for window, category in zip(Window.of_each(boxes, size), classes.tolist(), strict=True):
         part = semantic_logits[category, window.rows, window.columns]
         view = best_object[window.rows, window.columns]
         torch.maximum(view, part, out=view)

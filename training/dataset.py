@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,26 +18,95 @@ from training.samples import Augmentation, View, make_view, make_view_pair
 from training.sampling import Draw
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StackedViews:
+    """Views of one size in a few tensors, as they travel between processes and to a device."""
+
+    images: Tensor
+    """(B, 3, h, w) uint8."""
+    maps: Tensor
+    """(B, 2, h, w) int16: `semantic` and `object_map`."""
+    boxes: Tensor
+    """(N, 4) float32: of all views, one after another; with them `classes` and `instances`, (N,) int64."""
+    classes: Tensor
+    instances: Tensor
+    crowd_boxes: Tensor
+    num_objects: list[int]
+    """Of each view."""
+    num_crowds: list[int]
+
+    @classmethod
+    def of(cls, views: Sequence[View]) -> StackedViews:
+        """All of `views`, which have one size."""
+        return cls(
+            images=torch.stack([view.image for view in views]),
+            maps=torch.stack([torch.stack((view.semantic.short(), view.object_map)) for view in views]),
+            boxes=torch.cat([view.boxes for view in views]),
+            classes=torch.cat([view.classes for view in views]),
+            instances=torch.cat([view.instances for view in views]),
+            crowd_boxes=torch.cat([view.crowd_boxes for view in views]),
+            num_objects=[len(view.boxes) for view in views],
+            num_crowds=[len(view.crowd_boxes) for view in views],
+        )
+
+    def views(self) -> list[View]:
+        """One after another, on the same device."""
+        parts = zip(
+            self.images,
+            self.maps,
+            torch.split(self.boxes, self.num_objects),
+            torch.split(self.classes, self.num_objects),
+            torch.split(self.instances, self.num_objects),
+            torch.split(self.crowd_boxes, self.num_crowds),
+            strict=True,
+        )
+        return [
+            View(
+                image=image,
+                semantic=maps[0].to(torch.uint8),
+                boxes=boxes,
+                classes=classes,
+                instances=instances,
+                object_map=maps[1],
+                crowd_boxes=crowd_boxes,
+            )
+            for image, maps, boxes, classes, instances, crowd_boxes in parts
+        ]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> StackedViews:
+        """With every tensor changed."""
+        return StackedViews(
+            images=change(self.images),
+            maps=change(self.maps),
+            boxes=change(self.boxes),
+            classes=change(self.classes),
+            instances=change(self.instances),
+            crowd_boxes=change(self.crowd_boxes),
+            num_objects=self.num_objects,
+            num_crowds=self.num_crowds,
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """What one training step sees."""
 
-    current: list[View]
-    previous: list[View] | None
+    current: StackedViews
+    previous: StackedViews | None
     flow: Tensor | None
     """(B, 2, h / stride, w / stride) float32: from each view to its previous one, in pixels of the view."""
 
+    def pin_memory(self) -> Batch:
+        """The same in memory from which a graphics card can copy by itself."""
+        return self._each(Tensor.pin_memory)
+
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        if device.type == "cpu":
-            return self
-        previous = None if self.previous is None else [_view_to(view, device) for view in self.previous]
-        flow = None if self.flow is None else self.flow.to(device)
-        return Batch([_view_to(view, device) for view in self.current], previous, flow)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-
-def _view_to(view: View, device: torch.device) -> View:
-    return replace(view, **{field.name: getattr(view, field.name).to(device) for field in fields(view)})
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        previous = None if self.previous is None else self.previous.each(change)
+        return Batch(self.current.each(change), previous, None if self.flow is None else change(self.flow))
 
 
 class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
@@ -81,10 +150,12 @@ class SampleSource(Dataset[tuple[View, View | None, np.ndarray | None]]):
 
 def collate(samples: list[tuple[View, View | None, np.ndarray | None]]) -> Batch:
     """Samples to a batch; either all have a previous view or none has."""
-    current = [sample[0] for sample in samples]
+    current = StackedViews.of([sample[0] for sample in samples])
     previous = [sample[1] for sample in samples if sample[1] is not None]
     flows = [torch.from_numpy(sample[2]) for sample in samples if sample[2] is not None]
-    return Batch(current, previous or None, torch.stack(flows) if flows else None)
+    return Batch(
+        current, StackedViews.of(previous) if previous else None, torch.stack(flows) if flows else None
+    )
 
 
 def _flow(current: View, previous: View, stride: int) -> np.ndarray:

@@ -242,9 +242,11 @@ def panoptic_target(view: View, pick: Tensor, stuff_ids: Sequence[int]) -> Tenso
     """(h / 4, w / 4) int64: position of the stuff class, or len(stuff) + position in `pick`; else 255."""
     position_of = torch.full((256,), VOID_CLASS, dtype=torch.int64, device=pick.device)
     position_of[list(stuff_ids)] = torch.arange(len(stuff_ids), device=pick.device)
-    target = position_of[at_stride_4(view.semantic).long()]
-    for position, instance in enumerate(pick.tolist()):
-        target[at_stride_4(view.masks[instance])] = len(stuff_ids) + position
+    number_of = torch.full((len(view.boxes) + 1,), VOID_CLASS, dtype=torch.int64, device=pick.device)
+    number_of[pick + 1] = len(stuff_ids) + torch.arange(len(pick), device=pick.device)
+    number = number_of[at_stride_4(view.object_map).long()]
+    stuff = position_of[at_stride_4(view.semantic).long()]
+    target = torch.where(number == VOID_CLASS, stuff, number)
     return target
 
 

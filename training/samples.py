@@ -33,12 +33,18 @@ class View:
     """(n, 4) float32: x1, y1, x2, y2 around the visible pixels."""
     classes: Tensor
     """(n,) int64: class index, a thing."""
-    masks: Tensor
-    """(n, h, w) bool: visible pixels."""
     instances: Tensor
     """(n,) int64: the same number for the same object in both views."""
+    object_map: Tensor
+    """(h, w) int16: 1 + position of the object that each pixel shows, 0 = none."""
     crowd_boxes: Tensor
     """(m, 4) float32: regions where objects are not told apart."""
+
+    @property
+    def masks(self) -> Tensor:
+        """(n, h, w) bool: visible pixels of each object."""
+        numbers = torch.arange(1, len(self.boxes) + 1, dtype=torch.int16, device=self.object_map.device)
+        return self.object_map == numbers[:, None, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +214,8 @@ def _fill_from_the_sides(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
 def _to_view(scene: _Scene, thing_ids: tuple[int, ...]) -> View:
     numbers, first = np.unique(scene.instances, return_index=True)
     kinds = scene.classes.reshape(-1)[first]
-    boxes, classes, masks, kept = [], [], [], []
+    object_map = np.zeros(scene.classes.shape, np.int16)
+    boxes, classes, kept = [], [], []
     for number, kind in zip(numbers.tolist(), kinds.tolist(), strict=True):
         if number <= 0 or kind not in thing_ids:
             continue
@@ -218,15 +225,15 @@ def _to_view(scene: _Scene, thing_ids: tuple[int, ...]) -> View:
             continue
         boxes.append((x, y, x + width, y + height))
         classes.append(kind)
-        masks.append(mask)
         kept.append(number)
+        object_map[mask] = len(kept)
     return View(
         image=torch.from_numpy(np.ascontiguousarray(scene.image.transpose(2, 0, 1))),
         semantic=torch.from_numpy(np.ascontiguousarray(scene.classes)),
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         classes=torch.tensor(classes, dtype=torch.int64),
-        masks=torch.from_numpy(np.stack(masks) if masks else np.zeros((0, *scene.classes.shape), bool)),
         instances=torch.tensor(kept, dtype=torch.int64),
+        object_map=torch.from_numpy(object_map),
         crowd_boxes=_crowd_boxes(scene, thing_ids),
     )
 

@@ -83,7 +83,7 @@ class Trainer:
             collate_fn=collate,
             num_workers=settings.loader_processes,
             worker_init_fn=_one_thread,
-            persistent_workers=False,
+            pin_memory=self._device.type == "cuda",
         )
         self.network.train()
         if settings.freeze_norm:
@@ -91,6 +91,8 @@ class Trainer:
         if settings.freeze_stem:
             _freeze(self.network.backbone.stem())
         _freeze(getattr(self.network, part) for part in PARTS if part not in settings.parts)
+        # crops have one size, so that the fastest convolutions have to be found once
+        torch.backends.cudnn.benchmark = True
         batches = _started(loader)
         for step in range(self.first_step, settings.steps):
             began = time.perf_counter()
@@ -107,8 +109,8 @@ class Trainer:
             group["lr"] = self._learning_rate(step) * group["factor"]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             losses = self._losses(
-                batch.current,
-                batch.previous,
+                batch.current.views(),
+                None if batch.previous is None else batch.previous.views(),
                 batch.flow,
                 self._flow_stride,
                 objects=step % self._settings.objects_every == 0,
@@ -132,12 +134,12 @@ class Trainer:
     def _average(self, step: int) -> None:
         # a young average follows quickly, so that it is of use from the start
         decay = min(self._settings.ema_decay, (step + 1) / (step + 10))
-        for mean, value in zip(
-            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-        ):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
+        means, values = (list(network.state_dict().values()) for network in (self.averaged, self.network))
+        pairs = list(zip(means, values, strict=True))
+        real = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in real], [value for _, value in real], 1 - decay)
+        for mean, value in pairs:
+            if not mean.is_floating_point():
                 mean.copy_(value)
 
     def _log(self, report: Step) -> None:

@@ -183,7 +183,7 @@ def test_the_unknown_class_voids_things_that_no_object_explains() -> None:
 def test_a_mask_of_two_halves_is_pasted_where_its_halves_are() -> None:
     mask = torch.tensor([[1.0, -1.0], [1.0, -1.0]])
     box = torch.tensor([0.0, 0.0, 4.0, 4.0])
-    pasted = paste_mask(mask, box, Window.of(box, (4, 4)))
+    pasted = paste_mask(mask, box, Window.of_each(box[None], (4, 4))[0])
     assert (pasted > 0).tolist() == [[True, True, False, False]] * 4
 
 

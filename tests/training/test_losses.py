@@ -26,17 +26,17 @@ def _view(boxes: list[list[float]], instances: list[int], crowd: list[list[float
     semantic = torch.full((16, 16), ROAD, dtype=torch.uint8)
     semantic[:8] = SKY
     semantic[15] = 255
-    masks = torch.zeros(len(boxes), 16, 16, dtype=torch.bool)
-    for mask, (x1, y1, x2, y2) in zip(masks, boxes, strict=True):
-        mask[int(y1) : int(y2), int(x1) : int(x2)] = True
-        semantic[mask] = CAR
+    object_map = torch.zeros(16, 16, dtype=torch.int16)
+    for number, (x1, y1, x2, y2) in enumerate(boxes, start=1):
+        object_map[int(y1) : int(y2), int(x1) : int(x2)] = number
+    semantic[object_map > 0] = CAR
     return View(
         image=torch.zeros(3, 16, 16, dtype=torch.uint8),
         semantic=semantic,
         boxes=torch.tensor(boxes).reshape(-1, 4),
         classes=torch.full((len(boxes),), CAR),
-        masks=masks,
         instances=torch.tensor(instances, dtype=torch.int64),
+        object_map=object_map,
         crowd_boxes=torch.tensor(crowd or []).reshape(-1, 4),
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -96,7 +97,7 @@ def convert(raw: Path, out: Path, height: int, processes: int) -> dict[Split, li
     """Converts the whole set; panoptic.json is written last, so an interrupted split is not taken for one."""
     meanings = [meaning_of(name) for name in read_names(raw)]
     result: dict[Split, list[Packed]] = {}
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for split, pictures in by_split(list_pictures(raw)).items():
             folder = out / split
             open_split(folder)
