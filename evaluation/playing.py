@@ -18,7 +18,7 @@ from evaluation.formats.id_png import size_of
 from evaluation.video_set import LabelledVideo
 from stages.picture_reader import read_picture
 from stages.source import Source, expand_sources
-from stages.video_writer import mark_colours, to_yuv
+from stages.video_writer import X264_REPEATABLE, mark_colours, to_yuv
 
 Codec = Literal["ffv1", "h264"]
 
@@ -27,7 +27,7 @@ RATE = 10
 _SEED = 20
 _OPTIONS: dict[Codec, tuple[str, str, dict[str, str]]] = {
     "ffv1": ("ffv1", "bgr0", {}),
-    "h264": ("libx264", "yuv420p", {"crf": "23", "x264-params": "bframes=0:threads=1"}),
+    "h264": ("libx264", "yuv420p", {"crf": "23", "x264-params": X264_REPEATABLE}),
 }
 """Encoder, pixel format and options. FFV1 of RGB gives back every bit; H.264 is what cameras send."""
 
