@@ -91,8 +91,6 @@ class Trainer:
         if settings.freeze_stem:
             _freeze(self.network.backbone.stem())
         _freeze(getattr(self.network, part) for part in PARTS if part not in settings.parts)
-        # crops have one size, so that the fastest convolutions have to be found once
-        torch.backends.cudnn.benchmark = True
         batches = _started(loader)
         for step in range(self.first_step, settings.steps):
             began = time.perf_counter()
