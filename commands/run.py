@@ -29,6 +29,10 @@ def run_command(
     replicas: Annotated[
         int | None, typer.Option(min=1, metavar="R", help="Workers that share the frames of a stream.")
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="local|auto|HOST:PORT", help="Ray of its own, or the cluster to run on."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda", help="What computes the model.")
     ] = None,
@@ -43,7 +47,13 @@ def run_command(
     debug: Debug = False,
 ) -> None:
     """Segment videos and picture folders."""
-    given = {"executor": executor, "placement": placement, "replicas": replicas, "device": device}
+    given = {
+        "executor": executor,
+        "address": address,
+        "placement": placement,
+        "replicas": replicas,
+        "device": device,
+    }
     named = [f"run.{key}={value}" for key, value in given.items() if value is not None]
 
     def command() -> int:

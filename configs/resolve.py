@@ -28,20 +28,25 @@ def limit_spinning() -> None:
         os.environ.update(OPENMP)
 
 
-def resolve(settings: Settings) -> Settings:
-    """The same settings with a concrete device, number of replicas and threads, and precision."""
+def resolve(settings: Settings, num_cards: int | None = None) -> Settings:
+    """The same settings with a concrete device, number of replicas and threads, and precision.
+
+    `num_cards`: graphics cards of the cluster; None: of this machine alone.
+    """
     device, threads = settings.run.device, settings.run.threads
-    if device == "cuda" and not num_cuda_devices():
+    if num_cards is None:
+        num_cards = num_cuda_devices()
+    if device == "cuda" and not num_cards:
         raise SettingsError("run.device: cuda is not there: no NVIDIA driver or card; use cpu or auto")
     if device == "auto":
-        device = "cuda" if num_cuda_devices() else "cpu"
+        device = "cuda" if num_cards else "cpu"
     if threads == 0:
         threads = min(MAX_THREADS, num_cores())
     precision = settings.model.precision
     if precision == "auto":
         precision = "bf16" if device == "cuda" or computes_bf16() else "fp32"
     spread = device == "cuda" and settings.run.executor == "ray"  # in one process all would share a card
-    replicas = settings.run.replicas or (num_cuda_devices() if spread else 1)
+    replicas = settings.run.replicas or (num_cards if spread else 1)
     run = settings.run.model_copy(update={"device": device, "threads": threads, "replicas": replicas})
     model = settings.model.model_copy(update={"precision": precision})
     return settings.model_copy(update={"run": run, "model": model})

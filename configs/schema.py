@@ -26,6 +26,8 @@ from configs.categories import CATEGORY_SETS, CITYSCAPES, Category, check_catego
 
 Fraction01 = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+OWN_RAY = "local"
+"""The address of a Ray that a run starts for itself."""
 Part = Literal["backbone", "pyramid", "fusion", "semantic", "proposals", "box", "mask", "track"]
 """Of the network (`models.vpsnet.PARTS`)."""
 
@@ -170,6 +172,22 @@ class RunSettings(Section):
     """How the graph is executed."""
 
     executor: Literal["ray", "local", "inline"] = "ray"
+    address: str = OWN_RAY
+    """Of the Ray that the executor ray uses: local, one of its own that ends with the run; auto or HOST:PORT,
+    a cluster that is there, of which this machine is a node."""
+
+    @field_validator("address")
+    @classmethod
+    def _of_a_node(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        if address not in (OWN_RAY, "auto") and not (host and port.isdecimal() and "/" not in host):
+            raise PydanticCustomError(
+                "address",
+                "Must be local, auto or HOST:PORT: files are read and written where the program runs, so "
+                "run it on a node of the cluster",
+            )
+        return address
+
     placement: Literal["auto", "split", "fused"] = "auto"
     replicas: Annotated[int, Field(ge=0, le=256)] = 0
     """Hosts among which the frames are shared out, for all stages but decode, track and encode; 0: one per

@@ -40,11 +40,11 @@ def object_store_bytes(settings: Settings) -> int:
     return max(int(budget / STORE_SHARE), 100 * MEGABYTE) if budget else STORE_BYTES
 
 
-def budget_bytes(settings: Settings) -> int:
-    """What all frames in flight may hold."""
+def budget_bytes(settings: Settings, store_bytes: int = STORE_BYTES) -> int:
+    """What all frames in flight may hold, in an object store of that size if Ray runs them."""
     if settings.run.memory_budget_mb:
         return settings.run.memory_budget_mb * MEGABYTE
-    return int(STORE_SHARE * STORE_BYTES) if settings.run.executor == "ray" else 1000 * MEGABYTE
+    return int(STORE_SHARE * store_bytes) if settings.run.executor == "ray" else 1000 * MEGABYTE
 
 
 def needed_bytes(size: Size, settings: Settings, limits: Limits) -> int:
@@ -66,14 +66,13 @@ def between_stages_bytes(size: Size, settings: Settings) -> int:
     return logits if settings.run.replicas > 1 else 0
 
 
-def fit(size: Size, settings: Settings) -> Limits:
-    """Window and run length that fit into the memory.
+def fit(size: Size, settings: Settings, allowed: int) -> Limits:
+    """Window and run length for frames that may hold so many bytes (`budget_bytes`).
 
     A run is a closed group of pictures, so its length decides on the bytes of the video: it follows from the
     size of the frames and `run.memory_budget_mb` alone. The window follows from all that needs memory.
     """
     run = run_frames(size, settings)
-    allowed = budget_bytes(settings)
 
     def needs(window: int) -> int:
         return needed_bytes(size, settings, Limits(window_frames=window, run_frames=run))

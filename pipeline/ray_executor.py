@@ -1,29 +1,23 @@
 """Each host an actor in a process of its own; references go from actor to actor.
 
-The driver touches no tensor, and each large value crosses the object store once, as numpy. The
-store is bounded, and told to free what is no longer referred to at once: its default is to wait
-until 100 objects or a second have gathered, which costs ten times the memory here. Nor does it keep
-a record of every call, which would grow by 7 MB every 1,000 frames.
+The driver touches no tensor, and each large value crosses the object store once, as numpy. Decoder and
+encoder are on the driver's node, where the files are; hosts that share the frames are spread over all nodes.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import StageError
-from configs.resolve import num_cuda_devices
 from configs.schema import Settings
-from pipeline.budget import object_store_bytes
+from pipeline.cluster import connect
 from pipeline.executor import HostDiedError, Ref
 from pipeline.graph import DECODE
 from pipeline.host import Call, Host, StageFactory, Value, build_host
@@ -33,20 +27,7 @@ from pipeline.wire import from_wire, to_wire
 if TYPE_CHECKING:
     import ray
     from ray.actor import ActorHandle
-
-ROOT = str(Path(__file__).resolve().parent.parent)
-"""The project's folder; workers import from it."""
-
-ENVIRONMENT = {
-    "RAY_free_objects_period_milliseconds": "20",
-    "RAY_free_objects_batch_size": "1",
-    "RAY_task_events_report_interval_ms": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-}
-"""Read by Ray when it is imported; a value that the user has set stays."""
-
+    from ray.util.scheduling_strategies import SchedulingStrategyT
 
 _REMEMBERED_CALLS = 5000
 """More than can wait for one host: a window of each stream."""
@@ -100,13 +81,13 @@ def portable(error: Exception) -> Exception:
 
 
 class RayExecutor:
-    """Runs each host in an actor, on a Ray of its own that ends with it."""
+    """Runs each host in an actor, on a Ray of its own that ends with it, or on a cluster's."""
 
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
-        self._ray = _start_ray(settings)
+        self._ray = connect(settings)
         groups = plan.hosts
         shares = {name: _uses_card(group, settings) for name, group in groups.items()}
-        card_share = share_of_a_card(sum(shares.values()), num_cuda_devices())
+        card_share = share_of_a_card(sum(shares.values()), int(self._ray.cluster_resources().get("GPU", 0)))
         actor_class = self._ray.remote(HostActor)
         self._start: dict[str, Callable[[], ActorHandle[HostActor]]] = {
             name: partial(
@@ -115,6 +96,7 @@ class RayExecutor:
                     num_gpus=card_share if shares[name] else 0,
                     max_restarts=0,  # Ray's own restarts lose the order of the calls: see `replace`
                     max_task_retries=0,
+                    scheduling_strategy=self._where(group),
                 ).remote,
                 *(group, settings, factory),
             )
@@ -126,6 +108,15 @@ class RayExecutor:
         self._died_at: dict[str, Call | None] = {}
         """What each dead process was at."""
         self._ready: dict[str, Ref] = {name: actor.ready.remote() for name, actor in self._actors.items()}
+
+    def _where(self, group: Group | None) -> SchedulingStrategyT:
+        """The nodes that may have a host."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        if group is None or group.name == DECODE:
+            here = self._ray.get_runtime_context().get_node_id()
+            return NodeAffinitySchedulingStrategy(node_id=here, soft=False)
+        return "SPREAD" if group.num_hosts > 1 else "DEFAULT"
 
     def wait_until_ready(self) -> None:
         for name, ref in self._ready.items():
@@ -203,24 +194,6 @@ class RayExecutor:
 
     def close(self) -> None:
         self._ray.shutdown()
-
-
-def _start_ray(settings: Settings) -> ModuleType:
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-    from ray.job_config import JobConfig
-
-    ray.init(
-        address="local",
-        num_cpus=max(1, os.cpu_count() or 1),
-        object_store_memory=object_store_bytes(settings),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        job_config=JobConfig(_py_driver_sys_path=[ROOT]),
-    )
-    return ray
 
 
 def _process(actor: ActorHandle[HostActor]) -> str:

@@ -28,7 +28,9 @@ from stages.results import (
 if TYPE_CHECKING:
     from stages.messages import Checkpoint
 
-FREE = frozenset(f"run.{name}" for name in ("executor", "placement", "replicas", "streams_at_once"))
+FREE = frozenset(
+    f"run.{name}" for name in ("executor", "address", "placement", "replicas", "streams_at_once")
+)
 """Settings that do not change the results; those of training do not, either."""
 
 _COMPARED = ("source", "settings", "run_frames", "weights", "versions")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import OutputError
 from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
-from pipeline.budget import Limits, budget_bytes, fit, needed_bytes
+from pipeline.budget import STORE_BYTES, Limits, budget_bytes, fit, needed_bytes
+from pipeline.cluster import look_at
 from pipeline.executor import Executor, open_executor
 from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
@@ -68,8 +69,10 @@ def run(
     started_s = time.monotonic()
     limit_spinning()
     infos = [probe(source) for source in sources]
-    settings = resolve(settings)
-    limits = [fit(info.size, settings) for info in infos]
+    cluster = look_at(settings)
+    settings = resolve(settings, cluster.num_cards if cluster is not None else None)
+    budget = budget_bytes(settings, cluster.store_bytes if cluster is not None else STORE_BYTES)
+    limits = [fit(info.size, settings, budget) for info in infos]
     works = [describe_work(source, settings, limit) for source, limit in zip(sources, limits, strict=True)]
     names = [source.name for source in sources]
     earlier: Mapping[str, Earlier] = {}
@@ -90,7 +93,7 @@ def run(
     left = [stream for stream in streams if stream.source.name not in done]
     if left:
         points = {name: found.point for name, found in earlier.items()}
-        done |= _run_streams(left, points, settings, factory, started_s, on_progress)
+        done |= _run_streams(left, points, settings, budget, factory, started_s, on_progress)
     return [done[name] for name in names]
 
 
@@ -111,6 +114,7 @@ def _run_streams(
     streams: Sequence[Stream],
     points: Mapping[str, ResumePoint | None],
     settings: Settings,
+    budget: int,
     factory: StageFactory,
     started_s: float,
     on_progress: OnProgress | None,
@@ -136,7 +140,7 @@ def _run_streams(
                 for stream in streams
             ]
             try:
-                drive(waiting, executor, settings.run.streams_at_once, budget_bytes(settings), running.end)
+                drive(waiting, executor, settings.run.streams_at_once, budget, running.end)
             except KeyboardInterrupt:
                 log.debug("stopped at once")
             running.stop(streams)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,15 @@ def test_a_text_file_named_mp4_is_one_line(tmp_path: Path) -> None:
     file.write_text("this is no video\n" * 100)
     result = call("run", str(file), "--output", str(tmp_path / "out"), "--config", "tiny")
     assert_usage_error(result, "text.mp4")
+
+
+def test_a_cluster_that_is_not_there_is_one_line(pictures: Path, tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        result = call("run", str(pictures), "--output", str(tmp_path / "out"), "--address", address)
+    assert_usage_error(result, f"run.address: no Ray cluster answers at {address}", "ray start --head")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_time_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""The Ray of a run: one of its own that ends with it, or a cluster that is there already.
+
+Its own is bounded, and told to free what is no longer referred to at once: its default is to wait until 100
+objects or a second have gathered, which costs ten times the memory here. Nor does it keep a record of every
+call, which would grow by 7 MB every 1,000 frames. A cluster's nodes are as they were started.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from configs.errors import SettingsError
+from configs.resolve import OPENMP
+from configs.schema import OWN_RAY, Settings
+from pipeline.budget import object_store_bytes
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+"""The project's folder; workers import from it."""
+ENVIRONMENT = {
+    "RAY_free_objects_period_milliseconds": "20",
+    "RAY_free_objects_batch_size": "1",
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_NUM_REDIS_GET_RETRIES": "2",
+}
+"""Read by Ray when it is imported; a value that the user has set stays."""
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set in a program that `ray job submit` has started, whose working directory has been sent already."""
+SENT = ("configs", "models", "pipeline", "stages", "weights", "pyproject.toml")
+"""What workers need of the project's folder."""
+_ANSWER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What a cluster has."""
+
+    num_cards: int
+    store_bytes: int
+    """Object store of the node that has the smallest."""
+
+
+def look_at(settings: Settings) -> Cluster | None:
+    """What the cluster at `run.address` has; SettingsError if none answers there. None: there is none."""
+    if settings.run.executor != "ray" or settings.run.address == OWN_RAY:
+        return None
+    ray = connect(settings)
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    finally:
+        ray.shutdown()
+    return Cluster(
+        num_cards=int(sum(resources.get("GPU", 0) for resources in nodes)),
+        store_bytes=int(min(resources.get("object_store_memory", 0) for resources in nodes)),
+    )
+
+
+def connect(settings: Settings) -> ModuleType:
+    """Ray, started or joined."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if settings.run.address == OWN_RAY:
+        _start(ray, settings)
+    else:
+        _join(ray, settings.run.address)
+    return ray
+
+
+def _start(ray: ModuleType, settings: Settings) -> None:
+    from ray.job_config import JobConfig
+
+    ray.init(
+        address="local",
+        num_cpus=max(1, os.cpu_count() or 1),
+        object_store_memory=object_store_bytes(settings),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        job_config=JobConfig(_py_driver_sys_path=[ROOT]),
+    )
+
+
+def _join(ray: ModuleType, address: str) -> None:
+    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": _runtime_env()}
+    try:
+        _knock(address)
+        ray.init(address=address, **options)
+    except (OSError, ray.exceptions.RayError) as error:
+        raise SettingsError(
+            f"run.address: no Ray cluster answers at {address} ({_reason(error)}); start one with "
+            "`ray start --head`, and give both the same RAY_AUTH_MODE and token"
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """OSError if nobody listens there; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _runtime_env() -> dict[str, Any]:
+    """Sends the project's code to the workers, and how threads wait."""
+    waiting = {name: os.environ[name] for name in OPENMP if name in os.environ}
+    if JOB_VARIABLE in os.environ:
+        return {"env_vars": waiting}
+    left_out = [f"/{name}" for name in sorted(os.listdir(ROOT)) if name not in SENT]
+    return {"env_vars": waiting, "working_dir": ROOT, "excludes": left_out}
