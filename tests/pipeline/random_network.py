@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from configs.loading import load_settings
+
+if TYPE_CHECKING:
+    import numpy as np
 
 OBJECTS = ("detect.score_threshold=0.05", "detect.max_objects=8")
 """A random network is sure of nothing: lower the threshold so that there are objects to follow."""
@@ -27,15 +31,21 @@ def write_random_weights(path: Path) -> Path:
 def write_moving_pictures(folder: Path, num_pictures: int) -> Path:
     """Grey pictures, each with two bright squares, one going right and one going down."""
     import cv2
-    import numpy as np
 
     folder.mkdir()
     for index in range(num_pictures):
-        image = np.full((96, 128, 3), 90, np.uint8)
-        image[30:60, index : index + 30] = 200
-        image[index : index + 20, 90:110, 0] = 255
-        cv2.imwrite(str(folder / f"{index:03d}.png"), image)
+        cv2.imwrite(str(folder / f"{index:03d}.png"), moving_picture(index)[..., ::-1])
     return folder
+
+
+def moving_picture(index: int) -> np.ndarray:
+    """(96, 128, 3) uint8 RGB, the one of that number."""
+    import numpy as np
+
+    image = np.full((96, 128, 3), 90, np.uint8)
+    image[30:60, index : index + 30] = 200
+    image[index : index + 20, 90:110, 2] = 255
+    return image
 
 
 def motorway_clip() -> Path | None:
