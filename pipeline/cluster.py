@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "RAY_free_objects_batch_size": "1",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of calls given up behind one that failed
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_NUM_REDIS_GET_RETRIES": "2",

@@ -82,6 +82,15 @@ def test_frames_before_a_failing_one_are_written(tmp_path: Path, executor: Execu
     assert read_results(tmp_path) == GOLDEN[:3]
 
 
+@pytest.mark.slow
+def test_ray_prints_nothing_of_the_calls_behind_a_failing_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    driver = drive(tmp_path, "ray", "split", factory=make_factory(Fault(stage="features", index=3)))
+    assert driver.error is not None
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("executor", IN_PROCESS)
 def test_frames_before_a_failing_decode_are_written(tmp_path: Path, executor: ExecutorName) -> None:
     driver = drive(tmp_path, executor, factory=make_factory(Fault(stage="decode", index=2)))
