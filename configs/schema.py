@@ -201,6 +201,9 @@ class RunSettings(Section):
     """Streams that are under way at the same time; fewer, where the memory does not hold their frames."""
     memory_budget_mb: Annotated[int, Field(ge=0)] = 0
     """Bytes that frames in flight may hold; 0: 40% of Ray's object store, or 1 GB without Ray."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port at which a Ray of the run's own serves metrics to Prometheus; 0: any that is free. Needs
+    `ray[default]`."""
 
 
 class TrainSettings(Section):

@@ -19,6 +19,7 @@ from configs.errors import SettingsError
 from configs.resolve import OPENMP
 from configs.schema import OWN_RAY, Settings
 from pipeline.budget import object_store_bytes
+from pipeline.metrics import check_port
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 """The project's folder; workers import from it."""
@@ -80,6 +81,8 @@ def connect(settings: Settings) -> ModuleType:
 def _start(ray: ModuleType, settings: Settings) -> None:
     from ray.job_config import JobConfig
 
+    if settings.run.metrics_port:
+        check_port(settings.run.metrics_port)
     ray.init(
         address="local",
         num_cpus=max(1, os.cpu_count() or 1),
@@ -88,6 +91,7 @@ def _start(ray: ModuleType, settings: Settings) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         job_config=JobConfig(_py_driver_sys_path=[ROOT]),
+        _metrics_export_port=settings.run.metrics_port or None,
     )
 
 

@@ -7,12 +7,12 @@ the same error and does not run. `None` among the inputs stands for itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from configs.errors import StageError
 from configs.schema import Settings
-from pipeline.host import Call, StageFactory, Value
+from pipeline.host import Call, CallReport, StageFactory, Value
 from pipeline.placement import Plan
 
 Ref = Any
@@ -38,13 +38,16 @@ class Executor(Protocol):
         """A reference to a value that many calls take."""
 
     def submit(self, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int) -> tuple[Ref, ...]:
-        """Queue a call; references to its outputs, the reports as the last one."""
+        """Queue a call; references to its outputs, the report as the last one."""
 
     def wait(self, refs: Sequence[Ref], timeout_s: float) -> list[Ref]:
         """Those that are done, failed ones included, as soon as there is one."""
 
     def result(self, ref: Ref) -> Value:
         """The value; raises what its call raised. For small values."""
+
+    def record(self, host: str, report: CallReport, num_frames: int, waits_s: Mapping[str, float]) -> None:
+        """Count a call whose results were taken, for whoever watches; with how long its stages waited."""
 
     def replace(self, died: HostDiedError) -> None:
         """Put a new host in the place of one that died, unless that was done; it takes calls at once."""

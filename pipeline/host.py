@@ -7,6 +7,8 @@ processes of one machine share.
 from __future__ import annotations
 
 import logging
+import os
+import platform
 import sys
 import time
 from collections import OrderedDict
@@ -77,9 +79,36 @@ class StageReport:
     parts_s: Mapping[str, float]
     """What the stage says of its own parts: draw, png, video."""
 
+    @property
+    def wall_s(self) -> float:
+        """From start to end."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """The process that a host runs in."""
+
+    node: str
+    """Name of the machine."""
+    pid: int
+    node_id: str | None = None
+    """Ray's own name of the machine; None without Ray."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReport:
+    """Who ran a call, how long its stages took, and what it handed on."""
+
+    worker: Worker
+    stages: tuple[StageReport, ...]
+    """In the order in which they ran; none when runs were joined."""
+    sent_bytes: int = 0
+    """Of the arrays that left the process with its outputs; 0 where hosts share one."""
+
 
 class Host(Protocol):
-    """What an executor runs: outputs, and the reports of the stages as the last one."""
+    """What an executor runs: outputs, and a `CallReport` as the last one."""
 
     def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]: ...
 
@@ -91,6 +120,10 @@ def build_host(
     if group is None:
         return EncodeHost(settings, factory, cpu_clock)
     return StageHost(group, settings, factory, cpu_clock)
+
+
+def this_process() -> Worker:
+    return Worker(node=platform.node(), pid=os.getpid())
 
 
 def limit_threads(num_threads: int) -> bool:
@@ -118,6 +151,7 @@ class StageHost:
         self._group = group
         self._stages = {node.name: factory(node.name, settings) for node in group.nodes}
         self._cpu_clock = cpu_clock
+        self._worker = this_process()
         self._num_threads = settings.run.threads
         self._threads_limited = limit_threads(self._num_threads)
         self._num_cached = settings.run.streams_at_once
@@ -129,9 +163,10 @@ class StageHost:
             self._threads_limited = limit_threads(self._num_threads)
         values: dict[Link, Any] = dict(zip(self._group.inputs, inputs, strict=True))
         self._restore(call, values)
-        reports = [self._run(node, call, values) for node in self._group.nodes]
+        stages = tuple(self._run(node, call, values) for node in self._group.nodes)
         self._remember(call, values)
-        return (*(values[Now(output)] for output in self._group.outputs), tuple(reports))
+        report = CallReport(worker=self._worker, stages=stages)
+        return (*(values[Now(output)] for output in self._group.outputs), report)
 
     def _run(self, node: Node, call: FrameCall, values: dict[Link, Any]) -> StageReport:
         with naming(node.name, call.stream, f"frame {call.index}"):
@@ -175,14 +210,15 @@ class EncodeHost:
         self._stage = factory(ENCODE, settings)
         limit_threads(settings.run.threads)
         self._cpu_clock = cpu_clock
+        self._worker = this_process()
 
     def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]:
         assert not isinstance(call, FrameCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):
                 self._stage.finish(inputs[0], call.output)
-            return (None,)
-        return ((self._encode(call, inputs),),)
+            return (CallReport(worker=self._worker, stages=()),)
+        return (CallReport(worker=self._worker, stages=(self._encode(call, inputs),)),)
 
     def _encode(self, call: EncodeCall, inputs: Sequence[Any]) -> StageReport:
         source, _, memory, *pictures = inputs

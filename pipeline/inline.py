@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from configs.schema import Settings
 from pipeline.executor import HostDiedError, Ref
-from pipeline.host import Call, Host, StageFactory, Value, build_host
+from pipeline.host import Call, CallReport, Host, StageFactory, Value, build_host
 from pipeline.placement import Plan
 
 
@@ -49,6 +49,9 @@ class InlineExecutor:
 
     def result(self, ref: Ref) -> Value:
         return ref.result()
+
+    def record(self, host: str, report: CallReport, num_frames: int, waits_s: Mapping[str, float]) -> None:
+        """Nobody watches."""
 
     def replace(self, died: HostDiedError) -> None:
         raise died

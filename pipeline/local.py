@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from configs.schema import Settings
 from pipeline.executor import HostDiedError, Ref
-from pipeline.host import Call, Host, StageFactory, Value, build_host
+from pipeline.host import Call, CallReport, Host, StageFactory, Value, build_host
 from pipeline.inline import complete
 from pipeline.placement import Group, Plan
 
@@ -63,6 +63,9 @@ class LocalExecutor:
 
     def result(self, ref: Ref) -> Value:
         return ref.result()
+
+    def record(self, host: str, report: CallReport, num_frames: int, waits_s: Mapping[str, float]) -> None:
+        """Nobody watches."""
 
     def replace(self, died: HostDiedError) -> None:
         raise died  # a thread dies only because all are closed

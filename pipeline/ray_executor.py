@@ -6,12 +6,13 @@ encoder are on the driver's node, where the files are; hosts that share the fram
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from configs.schema import Settings
 from pipeline.cluster import connect
 from pipeline.executor import HostDiedError, Ref
 from pipeline.graph import DECODE
-from pipeline.host import Call, Host, StageFactory, Value, build_host
+from pipeline.host import Call, CallReport, Host, StageFactory, Value, Worker, build_host, this_process
+from pipeline.metrics import RunMetrics
 from pipeline.placement import Group, Plan, device_of
-from pipeline.wire import from_wire, to_wire
+from pipeline.wire import from_wire, num_bytes, to_wire
 
 if TYPE_CHECKING:
     import ray
@@ -41,6 +43,7 @@ class HostActor:
         self._has_tensors = group is not None and group.name != DECODE
         self._build = partial(build_host, group, settings, factory, time.process_time)
         self._host: Host | None = None
+        self._worker = _this_worker()
 
     def ready(self) -> None:
         """Build the stages. Not in the constructor: what that raises would not arrive as itself."""
@@ -55,8 +58,10 @@ class HostActor:
             host = self._built()
             if self._has_tensors:
                 inputs = tuple(from_wire(value, self._device) for value in inputs)
-            outputs = tuple(to_wire(output) for output in host(call, inputs))
-            return outputs if len(outputs) > 1 else outputs[0]  # Ray's way of one return value
+            *outputs, report = host(call, inputs)
+            sent = [to_wire(output) for output in outputs]
+            report = dataclasses.replace(report, worker=self._worker, sent_bytes=sum(map(num_bytes, sent)))
+            return (*sent, report) if sent else report  # Ray's way of one return value
         except Exception as error:
             raise portable(error) from None
 
@@ -64,6 +69,12 @@ class HostActor:
         if self._host is None:
             self._host = self._build()
         return self._host
+
+
+def _this_worker() -> Worker:
+    import ray
+
+    return dataclasses.replace(this_process(), node_id=ray.get_runtime_context().get_node_id())
 
 
 def portable(error: Exception) -> Exception:
@@ -85,6 +96,7 @@ class RayExecutor:
 
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
         self._ray = connect(settings)
+        self._metrics = RunMetrics()
         groups = plan.hosts
         shares = {name: _uses_card(group, settings) for name, group in groups.items()}
         card_share = share_of_a_card(sum(shares.values()), int(self._ray.cluster_resources().get("GPU", 0)))
@@ -128,6 +140,10 @@ class RayExecutor:
                 self._ray.kill(actor)  # it may only be out of reach
                 self._submitted[name].clear()
                 self._actors[name] = self._start[name]()
+                self._metrics.restarted(name)
+
+    def record(self, host: str, report: CallReport, num_frames: int, waits_s: Mapping[str, float]) -> None:
+        self._metrics.add(host, report, num_frames, waits_s)
 
     def put(self, value: object) -> Ref:
         return self._ray.put(value)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from stages.messages import Checkpoint
 
 FREE = frozenset(
-    f"run.{name}" for name in ("executor", "address", "placement", "replicas", "streams_at_once")
+    f"run.{name}"
+    for name in ("executor", "address", "placement", "replicas", "streams_at_once", "metrics_port")
 )
 """Settings that do not change the results; those of training do not, either."""
 

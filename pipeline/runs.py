@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.budget import PENDING_RUNS
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE
-from pipeline.host import EncodeCall, FinishCall, StageReport
+from pipeline.host import CallReport, EncodeCall, FinishCall
 
 if TYPE_CHECKING:
     from stages.messages import Cursor
@@ -88,14 +88,14 @@ class RunWriter:
         """The run that will be done next, if there is one."""
         return [self._runs[0].report] if self._runs else []
 
-    def take(self, done: set[Ref], on_run: Callable[[StageReport, int], None]) -> None:
+    def take(self, done: set[Ref], on_run: Callable[[CallReport, int], None]) -> None:
         """Take in what is done; raises what the encoder raised.
 
         Then all other frames are forgotten, but for a dead encoder: its runs wait to be submitted again.
         """
         while self._runs and self._runs[0].report in done:
             try:
-                (report,) = self._executor.result(self._runs[0].report)
+                report = self._executor.result(self._runs[0].report)
             except HostDiedError:
                 self._gathered = [*(done for run in self._runs for done in run.frames), *self._gathered]
                 self._last_report = None
@@ -105,8 +105,8 @@ class RunWriter:
                 self.forget()
                 raise
             num_frames = len(self._runs.popleft().frames)
-            self.num_written += num_frames
             on_run(report, num_frames)
+            self.num_written += num_frames
 
     def forget(self) -> None:
         """Write no more frames."""

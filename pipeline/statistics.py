@@ -28,20 +28,22 @@ class Statistics:
             lambda: defaultdict(lambda: array("d"))
         )
 
-    def add_frame(self, reports: Iterable[StageReport]) -> None:
-        """The reports of all stages of one frame; frames come in order."""
+    def add_frame(self, reports: Iterable[StageReport]) -> dict[str, float]:
+        """The reports of all stages of one frame, which come in order; how long each stage has waited."""
         by_stage = {report.stage: report for report in reports}
+        waits_s = {stage: self._wait_s(report, by_stage) for stage, report in by_stage.items()}
         for stage, report in by_stage.items():
             times = self._times[stage]
-            times["wall"].append(report.end_s - report.start_s)
+            times["wall"].append(report.wall_s)
             times["cpu"].append(report.cpu_s)
-            times["wait"].append(self._wait_s(report, by_stage))
+            times["wait"].append(waits_s[stage])
         self._ends = {stage: report.end_s for stage, report in by_stage.items()}
+        return waits_s
 
     def add_run(self, report: StageReport, num_frames: int) -> None:
         """A run of frames that was encoded; times are told per frame."""
         times = self._times[report.stage]
-        times["wall"].append((report.end_s - report.start_s) / num_frames)
+        times["wall"].append(report.wall_s / num_frames)
         times["cpu"].append(report.cpu_s / num_frames)
         for part, seconds in report.parts_s.items():
             self._times[part]["wall"].append(seconds / num_frames)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE, FRAME_RESULTS, MEMORY, SOURCE, Before
-from pipeline.host import FrameCall, StageReport
+from pipeline.host import CallReport, FrameCall
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Group, Plan
 from pipeline.restarts import JOIN, Restarts
@@ -47,14 +47,14 @@ class FrameInFlight:
     index: int
     results: DoneFrame
     reports: tuple[tuple[str, Ref], ...]
-    """Host and its reports, in the order of submission."""
+    """Host and its report, in the order of submission."""
     past: Mapping[str, Ref]
     """Values that the next frame needs of this one."""
     cursor: Cursor
 
     @property
     def done(self) -> Ref:
-        """Done when all is done: the reports of the last group."""
+        """Done when all is done: the report of the last group."""
         return self.reports[-1][1]
 
 
@@ -189,8 +189,10 @@ class StreamDriver:
             self.complete = self._is_whole()
         self.clock.ended_s = time.monotonic()
 
-    def _take_run(self, report: StageReport, num_frames: int) -> None:
-        self.statistics.add_run(report, num_frames)
+    def _take_run(self, report: CallReport, num_frames: int) -> None:
+        (stage,) = report.stages
+        self.statistics.add_run(stage, num_frames)
+        self._executor.record(ENCODE, report, num_frames, {})
         self.restarts.went_on(encoder=True)
 
     def _begin(self) -> None:
@@ -250,11 +252,11 @@ class StreamDriver:
 
     def _submit_frame(self, values: dict[str, Ref], before: Cursor | None, cursor: Cursor) -> None:
         values[SOURCE] = self._source
-        reports = [(self._decode.name, values.pop(_reports(self._decode)))]
+        reports = [(self._decode.name, values.pop(_report(self._decode)))]
         for group in self._groups:
             values.update(self._submit(group, self._next_index, values, self._past))
             host = group.host_of(self._number, self._next_index)
-            reports.append((host, values.pop(_reports(group))))
+            reports.append((host, values.pop(_report(group))))
         self._past = {name: values[name] for name in self._needed_later}
         self._in_flight.append(
             FrameInFlight(
@@ -277,23 +279,28 @@ class StreamDriver:
         call = FrameCall(stream=self._stream, index=index)
         host = group.host_of(self._number, index)
         refs = self._executor.submit(host, call, inputs, len(group.outputs) + 1)
-        return dict(zip((*group.outputs, _reports(group)), refs, strict=True))
+        return dict(zip((*group.outputs, _report(group)), refs, strict=True))
 
     def _take_frame(self, frame: FrameInFlight) -> None:
-        reports: list[StageReport] = []
+        reports: dict[str, CallReport] = {}
         for host, ref in frame.reports:
             try:
-                reports += self._executor.result(ref)
+                reports[host] = self._executor.result(ref)
             except Exception as error:
                 if self._survives(error, host, frame.index):
                     self._go_back()
                 return
-        self.statistics.add_frame(reports)
+        self._note(reports)
         self._writer.add(frame.results)
         self._last_done = frame
         self.restarts.went_on(encoder=False)
         self.num_done += 1
         self._on_frame(self.num_done)
+
+    def _note(self, reports: Mapping[str, CallReport]) -> None:
+        waits_s = self.statistics.add_frame(stage for report in reports.values() for stage in report.stages)
+        for host, report in reports.items():
+            self._executor.record(host, report, 1, waits_s)
 
     # failure
 
@@ -331,5 +338,5 @@ class StreamDriver:
         self._decoding = None
 
 
-def _reports(group: Group) -> str:
-    return f"reports of {group.name}"
+def _report(group: Group) -> str:
+    return f"report of {group.name}"

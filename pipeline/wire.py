@@ -50,6 +50,17 @@ def from_wire(value: Value, device: str) -> Value:
     return _replace(value, WireTensor, lambda tensor: _unpack(tensor, device))
 
 
+def num_bytes(value: Value) -> int:
+    """Of all arrays of a message on its way."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, tuple):
+        return sum(map(num_bytes, value))
+    if dataclasses.is_dataclass(value):
+        return sum(num_bytes(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return 0
+
+
 def _replace(value: Value, kind: type, convert: Callable[[Value], Value]) -> Value:
     if isinstance(value, kind):
         return convert(value)

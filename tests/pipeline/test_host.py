@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
+import platform
 import time
 from typing import Any
 
 import pytest
 
 from pipeline.graph import Before
-from pipeline.host import FrameCall, StageHost, StageReport
+from pipeline.host import CallReport, FrameCall, StageHost, Worker
 from pipeline.placement import Group, Plan, make_plan
 from stages.messages import Panoptic
 from tests.pipeline.toy import (
@@ -92,9 +94,10 @@ def num_calls(host: StageHost, stage: str) -> int:
 def test_the_last_output_reports_each_stage_with_its_times() -> None:
     group = make_plan(make_settings(placement="split")).groups[1]
     values = all_values(make_plan(make_settings(placement="split")))
-    *_, reports = make_host(group)(FrameCall(stream="toy", index=0), inputs_of(group, 0, values))
-    (report,) = reports
-    assert isinstance(report, StageReport)
+    *_, call = make_host(group)(FrameCall(stream="toy", index=0), inputs_of(group, 0, values))
+    assert isinstance(call, CallReport)
+    assert call.worker == Worker(node=platform.node(), pid=os.getpid())
+    (report,) = call.stages
     assert report.stage == "features"
     assert report.start_s <= report.end_s <= time.monotonic()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.wire import WireTensor, from_wire, to_wire
+from pipeline.wire import WireTensor, from_wire, num_bytes, to_wire
 from stages.messages import Cursor, Detections, Features
 
 
@@ -86,3 +86,10 @@ def test_the_packed_tensor_tells_the_shape_of_the_tensor() -> None:
     assert isinstance(packed, WireTensor)
     assert packed.shape == (1, 2, 3, 4)
     assert packed.array.shape == (1, 3, 4, 2)
+
+
+def test_the_bytes_of_a_message_are_those_of_its_arrays() -> None:
+    levels = (torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2))
+    message = Features(index=7, levels=levels, network_size=(4, 4), frame_size=(8, 8))
+    assert num_bytes(to_wire(message)) == 4 * (16 + 4)
+    assert num_bytes(Cursor(index=0, source_index=0, pts=0)) == num_bytes(None) == 0
