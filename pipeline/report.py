@@ -17,6 +17,7 @@ from configs.resolve import num_cores
 from configs.schema import Settings
 from pipeline.budget import Limits
 from pipeline.restarts import Restart
+from pipeline.shares import Entry
 from stages.results import Layout, naming_output, replacing
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class StreamReport:
     corrupt_packets: int = 0
     restarts: tuple[Restart, ...] = ()
     """Hosts that died and were replaced."""
+    hosts: Sequence[Entry] = ()
+    """Which process did which frames, with those of earlier parts of a resumed run."""
     warnings: tuple[str, ...] = ()
     """One line each, for people."""
     error: BaseException | None = field(default=None, compare=False)
@@ -87,9 +90,9 @@ def describe_work(source: Source, settings: Settings, limits: Limits) -> dict[st
     }
 
 
-def write_started(output: Path, work: Mapping[str, Any]) -> None:
-    """run.json of a stream that begins, in the folder of its results."""
-    _write(output, {"status": "running", **work})
+def write_started(output: Path, work: Mapping[str, Any], hosts: Sequence[Entry]) -> None:
+    """run.json of a stream that begins or goes on, in the folder of its results."""
+    _write(output, {"status": "running", "hosts": list(hosts), **work})
 
 
 def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
@@ -105,6 +108,7 @@ def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
         "fps": round(report.fps, 3),
         "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
         "stages": report.stages,
+        "hosts": list(report.hosts),
         **work,
         "machine": {"cores": num_cores(), "processor": platform.machine(), "system": platform.system()},
     }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from configs.errors import OutputError
+from pipeline.shares import Entry, before
 from stages.results import (
     Layout,
     complete_runs,
@@ -56,6 +57,11 @@ class Earlier:
     complete: bool
     point: ResumePoint | None
     """Where to go on; None: at the beginning."""
+
+    @property
+    def hosts(self) -> list[Entry]:
+        """Which process did which of the frames that are kept."""
+        return before(self.report.get("hosts", ()), self.point.num_frames if self.point else 0)
 
 
 def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict[str, Earlier]:

@@ -21,6 +21,7 @@ from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, describe_work, write_run_json, write_started
 from pipeline.resume import Earlier, ResumePoint, find_earlier
+from pipeline.shares import Entry
 from pipeline.stream import StreamDriver
 from pipeline.streams import WaitingStream, drive
 from stages import build_stage
@@ -80,11 +81,19 @@ def run(
         earlier = find_earlier(output, dict(zip(names, works, strict=True)))
     else:
         prepare_output(output, names, overwrite=overwrite)
+    hosts = {name: found.hosts for name, found in earlier.items()}
     for name, work in zip(names, works, strict=True):
         if name not in earlier or not earlier[name].complete:
-            write_started(output / name, work)
+            write_started(output / name, work, hosts.get(name, ()))
     streams = [
-        Stream(source=source, info=info, limits=limit, work=work, output=output / source.name)
+        Stream(
+            source=source,
+            info=info,
+            limits=limit,
+            work=work,
+            hosts=hosts.get(source.name, ()),
+            output=output / source.name,
+        )
         for source, info, limit, work in zip(sources, infos, limits, works, strict=True)
     ]
     done = {
@@ -106,6 +115,8 @@ class Stream:
     limits: Limits
     work: Mapping[str, Any]
     """What is made of what, for run.json."""
+    hosts: Sequence[Entry]
+    """Which process did which frames of an earlier part, for run.json."""
     output: Path
     """Folder of its results."""
 
@@ -192,7 +203,8 @@ class RunningStreams:
     def end(self, driver: StreamDriver) -> None:
         """Write the report of a stream."""
         stream, num_before = self._running[driver]
-        self._write(stream, _report(stream, driver, num_before, self._start_up_s))
+        hosts = [*stream.hosts, *driver.shares.entries(self._plan)]
+        self._write(stream, _report(stream, driver, num_before, self._start_up_s, hosts))
         del self._running[driver]
 
     def stop(self, streams: Sequence[Stream]) -> None:
@@ -243,10 +255,13 @@ def _report_of_none(stream: Stream, start_up_s: float) -> StreamReport:
         fps=0.0,
         seconds={"start_up": start_up_s, "run": 0.0, "finish": 0.0, "total": start_up_s},
         stages={},
+        hosts=stream.hosts,
     )
 
 
-def _report(stream: Stream, driver: StreamDriver, num_before: int, start_up_s: float) -> StreamReport:
+def _report(
+    stream: Stream, driver: StreamDriver, num_before: int, start_up_s: float, hosts: Sequence[Entry]
+) -> StreamReport:
     status: Status = "failed" if driver.error else "complete" if driver.complete else "interrupted"
     lost, corrupt = _losses(stream.info, driver) if status == "complete" else (0, _corrupt(driver))
     run_s, finish_s = driver.clock.seconds()
@@ -267,6 +282,7 @@ def _report(stream: Stream, driver: StreamDriver, num_before: int, start_up_s: f
         lost_frames=lost,
         corrupt_packets=corrupt,
         restarts=driver.restarts.all(),
+        hosts=hosts,
         warnings=_warnings(stream.source.name, lost, corrupt),
         error=driver.error,
     )

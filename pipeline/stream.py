@@ -31,6 +31,7 @@ from pipeline.placement import Group, Plan
 from pipeline.restarts import JOIN, Restarts
 from pipeline.resume import ResumePoint
 from pipeline.runs import DoneFrame, RunWriter
+from pipeline.shares import Shares
 from pipeline.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class StreamDriver:
         """The joining under way."""
         self.clock = Clock()
         self.statistics = Statistics()
+        self.shares = Shares()
         self.restarts = Restarts()
         self.num_done = num_written
         """Frames whose panoptic map was made."""
@@ -192,6 +194,7 @@ class StreamDriver:
     def _take_run(self, report: CallReport, num_frames: int) -> None:
         (stage,) = report.stages
         self.statistics.add_run(stage, num_frames)
+        self.shares.add(ENCODE, report.worker, self.num_written, num_frames)
         self._executor.record(ENCODE, report, num_frames, {})
         self.restarts.went_on(encoder=True)
 
@@ -290,16 +293,17 @@ class StreamDriver:
                 if self._survives(error, host, frame.index):
                     self._go_back()
                 return
-        self._note(reports)
+        self._note(frame.index, reports)
         self._writer.add(frame.results)
         self._last_done = frame
         self.restarts.went_on(encoder=False)
         self.num_done += 1
         self._on_frame(self.num_done)
 
-    def _note(self, reports: Mapping[str, CallReport]) -> None:
+    def _note(self, index: int, reports: Mapping[str, CallReport]) -> None:
         waits_s = self.statistics.add_frame(stage for report in reports.values() for stage in report.stages)
         for host, report in reports.items():
+            self.shares.add(host, report.worker, index)
             self._executor.record(host, report, 1, waits_s)
 
     # failure

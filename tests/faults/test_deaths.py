@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,18 @@ import pytest
 from pipeline.budget import Limits
 from pipeline.executor import HostDiedError
 from pipeline.graph import ENCODE, GRAPH
+from pipeline.placement import make_plan
+from pipeline.shares import Entry, ranges_of
 from tests.pipeline.driving import drive, drive_all
-from tests.pipeline.toy import FIRST_RESULTS, Deaths, Placement, ToySource, make_factory, read_results
+from tests.pipeline.toy import (
+    FIRST_RESULTS,
+    Deaths,
+    Placement,
+    ToySource,
+    make_factory,
+    make_settings,
+    read_results,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +33,12 @@ LIMITS = Limits(window_frames=4, run_frames=3)
 
 def deaths_of(stage: str, calls: Collection[int], folder: Path) -> Deaths:
     return Deaths(stage=stage, calls=calls, tally=folder / f"{stage}.tally")
+
+
+def frames_of(stage: str, entries: Sequence[Entry]) -> list[int]:
+    """All that a stage did, whatever the process."""
+    ranges = [both for entry in entries if stage in entry["stages"] for both in ranges_of(entry["frames"])]
+    return sorted(index for first, last in ranges for index in range(first, last + 1))
 
 
 def undisturbed(folder: Path, num_frames: int) -> list[tuple[int, int]]:
@@ -54,6 +70,11 @@ def test_the_results_are_the_same_after_deaths_of_every_stage(
     assert (driver.num_done, driver.num_written) == (num_frames, num_frames)
     assert len(driver.restarts.done) == len(STAGES)
     assert all(restart.lost_s > 0 for restart in driver.restarts.done)
+    entries = driver.shares.entries(make_plan(make_settings("ray", placement, replicas)))
+    for stage in STAGES:
+        assert frames_of(stage, entries) == list(range(num_frames))
+    processes = {(entry["host"], entry["pid"]) for entry in entries}
+    assert len(processes) == len(entries) > len({entry["host"] for entry in entries})
 
 
 def test_a_stream_that_kills_its_host_again_and_again_leaves_the_others_alone(tmp_path: Path) -> None:

@@ -54,4 +54,7 @@ def test_a_node_that_goes_away_changes_no_byte(tmp_path: Path, cluster: Cluster)
     reports = run(sources, spread, tmp_path / "spread", on_progress=take_away)
     assert [(report.status, report.num_frames) for report in reports] == [("complete", 40)] * 2
     assert any(report.restarts for report in reports)
+    nodes = {host["node_id"] for report in reports for host in report.hosts}
+    assert len(nodes) == 2
+    assert other.node_id in nodes
     assert differences(tmp_path / "alone", tmp_path / "spread") == []

@@ -97,6 +97,22 @@ def test_a_stopped_run_goes_on_with_any_executor(
     assert digests(report.output) == golden
 
 
+def test_run_json_tells_who_did_the_frames_before_and_after_the_stop(
+    weights: Path, pictures: Path, tmp_path: Path
+) -> None:
+    before = stopped_run(weights, pictures, tmp_path)
+    kept = before.num_frames // RUN_FRAMES * RUN_FRAMES
+    run(expand_sources([str(pictures)]), settings_with(weights, "run.replicas=2"), tmp_path, resume=True)
+    hosts = json.loads((before.output / "run.json").read_text())["hosts"]
+    assert [(host["host"], host["frames"]) for host in hosts if "detect" in host["stages"]] == [
+        ("features+flow+fuse+detect+track+panoptic", f"0-{kept - 1}"),
+        ("features+flow+fuse+detect 1", "8-11,16-19"),
+        ("features+flow+fuse+detect 2", "12-15,20-23"),
+    ]
+    encoded = [host["frames"] for host in hosts if host["host"] == "encode"]
+    assert encoded == [f"0-{kept - 1}", f"{kept}-{NUM_FRAMES - 1}"]
+
+
 def test_runs_of_one_frame_go_on_as_well(weights: Path, pictures: Path, tmp_path: Path) -> None:
     sources, settings = expand_sources([str(pictures)]), settings_with(weights, "encode.run_frames=1")
     (whole,) = run(sources, settings, tmp_path / "whole")

@@ -15,8 +15,9 @@ from configs.errors import SettingsError
 from pipeline.budget import Limits
 from pipeline.graph import GRAPH
 from pipeline.metrics import check_port
+from pipeline.placement import make_plan
 from tests.pipeline.driving import drive
-from tests.pipeline.toy import Deaths, ToySource, make_factory
+from tests.pipeline.toy import Deaths, ToySource, make_factory, make_settings
 
 NUM_FRAMES = 12
 LIMITS = Limits(window_frames=4, run_frames=3)
@@ -92,6 +93,11 @@ def test_frames_times_bytes_and_restarts_are_counted(tmp_path: Path, monkeypatch
         MODEL: NUM_FRAMES * (label_map + memory),
     }
     assert series["restarts_total"] == {MODEL: 1}
+    entries = driver.shares.entries(make_plan(make_settings()))
+    old, new = (entry for entry in entries if entry["host"] == MODEL)
+    assert (old["frames"], new["frames"]) == ("0-6", "7-11")
+    assert old["pid"] != new["pid"]
+    assert old["node_id"] == new["node_id"] != ""
 
 
 def test_a_port_that_is_taken_is_named() -> None:

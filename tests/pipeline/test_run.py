@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,18 @@ def test_run_json_tells_settings_versions_and_where_the_time_went(golden: Stream
         assert set(content["stages"][stage]) == {"wall", "cpu", "wait"}
     for part in ("draw", "png", "video"):
         assert content["stages"][part]["wall"]["median_ms"] > 0
+
+
+def test_run_json_tells_which_process_did_which_frames(golden: StreamReport) -> None:
+    hosts = json.loads((golden.output / "run.json").read_text())["hosts"]
+    assert [host["stages"] for host in hosts] == [
+        ["decode"],
+        ["features", "flow", "fuse", "detect", "track", "panoptic"],
+        ["encode"],
+    ]
+    for host in hosts:
+        assert (host["replica"], host["frames"]) == (1, f"0-{NUM_FRAMES - 1}")
+        assert (host["node"], host["node_id"], host["pid"]) == (platform.node(), None, os.getpid())
 
 
 def test_missing_weights_end_the_run_before_a_frame(pictures: Path, tmp_path: Path) -> None:
