@@ -2,9 +2,8 @@
 
     python -m benchmarks.object_store CLIP [--config street] [--set KEY=VALUE] [--end 3]
 
-The sizes are Ray's own, of all that the calls of a frame make, from the WARM_FRAMES-th frame to the last;
-what is smaller than INLINE_BYTES travels with the calls. With it, the most that the store held when a
-frame was done. Encoding makes nothing.
+The sizes are Ray's own, of all that the calls of all frames make; what is smaller than INLINE_BYTES travels
+with the calls. With it, the most that the store held when a frame was done. Encoding makes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from pipeline.executor import Ref
 from pipeline.host import Call
 from pipeline.ray_executor import RayExecutor
 
-WARM_FRAMES = 12
 INLINE_BYTES = 100 * 1024
 """Up to there Ray puts nothing into the store."""
 VARIANTS = (("fused", 1), ("fused", 2), ("split", 1), ("split", 2))
@@ -51,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @dataclass(slots=True)
 class Seen:
-    """Of the frames behind the warm ones."""
+    """Of all frames."""
 
     num_frames: int = 0
     bytes_made: int = 0
@@ -77,11 +75,10 @@ def measure(clip: Path, config: str, overrides: Sequence[str], end_s: float) -> 
     def look(progress: Progress) -> None:
         sizes, waiting = sizes_of(made)
         made[:] = waiting
-        if progress.num_done > WARM_FRAMES:
-            seen.num_frames += 1
-            seen.bytes_made += sum(sizes)
-            seen.objects_made += len(sizes)
-            seen.most_held_bytes = max(seen.most_held_bytes, held_bytes())
+        seen.num_frames = progress.num_done
+        seen.bytes_made += sum(sizes)
+        seen.objects_made += len(sizes)
+        seen.most_held_bytes = max(seen.most_held_bytes, held_bytes())
 
     with tempfile.TemporaryDirectory() as folder, patch.object(RayExecutor, "submit", submit_and_note):
         sources = expand_sources([str(clip)], end_s=end_s)
