@@ -28,6 +28,8 @@ from tests.pipeline.random_network import OBJECTS, write_moving_pictures, write_
 ROOT = Path(__file__).resolve().parent.parent.parent
 NUM_FRAMES = 24
 RUN_FRAMES = 4
+NUM_KILLS = int(os.environ.get("NUM_KILLS", "3"))
+"""How often the program is killed: CI has 3, a longer proof up to 20."""
 
 
 @pytest.fixture(scope="module")
@@ -257,13 +259,13 @@ def test_a_report_that_is_damaged_is_named(weights: Path, pictures: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(100 * (NUM_KILLS + 1))
 @pytest.mark.parametrize("executor", ["local", "ray"])
 def test_a_program_that_is_killed_again_and_again_ends_with_the_same_results(
     golden: dict[str, str], weights: Path, pictures: Path, tmp_path: Path, executor: str
 ) -> None:
-    rng = random.Random(11)
-    at = sorted(rng.sample(range(NUM_FRAMES), 3))
-    for num_pictures in at:
+    before_the_last_run = range(NUM_FRAMES - RUN_FRAMES)
+    for num_pictures in sorted(random.Random(11).sample(before_the_last_run, NUM_KILLS)):
         kill_when(start(weights, pictures, tmp_path, executor), tmp_path / "moving", num_pictures)
         assert json.loads((tmp_path / "moving" / "run.json").read_text())["status"] == "running"
     process = start(weights, pictures, tmp_path, executor)
