@@ -1,8 +1,8 @@
 """Resident memory over a long run whose slowest stage is slowed down: it must stay flat.
 
-    python -m benchmarks.memory CLIP [--frames 3000] [--executor ray] [--sleep-ms 40]
+    python -m benchmarks.memory CLIP [--frames 3000] [--frame-px 1280 720] [--executor ray] [--sleep-ms 40]
 
-The clip is looped to FRAMES pictures of 1280x720 first. The stage `detect` sleeps on every frame, so
+The clip is looped to FRAMES pictures of that size first. The stage `detect` sleeps on every frame, so
 that decoding would run far ahead if nothing held it back. Memory is the proportional set size of the
 process and all its descendants, the object store included. Prints it every tenth of the run and its
 growth from the first sixth of the frames to the end.
@@ -28,7 +28,6 @@ from benchmarks.process_tree import tree_usage
 from configs.schema import Settings
 from stages import build_stage
 
-SIZE = (1280, 720)
 SETTLED_FRACTION = 1 / 6
 """Part of the run after which memory must not grow: frame 500 of 3,000."""
 
@@ -38,17 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", type=Path)
     parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("--frame-px", type=int, nargs=2, default=[1280, 720], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--executor", default="ray", choices=("ray", "local", "inline"))
     parser.add_argument("--config", default="street")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--sleep-ms", type=float, default=40.0)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        clip = loop_clip(options.clip, options.frames, Path(folder) / "long.mp4")
+        clip = loop_clip(options.clip, options.frames, options.frame_px, Path(folder) / "long.mp4")
         samples = measure(options, clip, Path(folder) / "out")
-    print(f"{options.executor}, {options.frames} frames of {SIZE[0]}x{SIZE[1]}; {machine_line()}\n")
+    width, height = options.frame_px
+    print(f"{options.executor}, {options.frames} frames of {width}x{height}; {machine_line()}\n")
     print("| frame | memory MB |\n|---|---|")
-    for sample in samples[:: max(len(samples) // 10, 1)]:
+    tenth = max(len(samples) // 10, 1)
+    for sample in samples[tenth - 1 :: tenth]:
         print(f"| {sample.frame} | {sample.memory_bytes / 1e6:.0f} |")
     print(f"\ngrowth from frame {settled(samples).frame} to {samples[-1].frame}: {growth(samples):+.1%}")
 
@@ -106,18 +108,19 @@ def _asleep_first(stage: Callable[..., Any], sleep_s: float, *inputs: object) ->
     return stage(*inputs)
 
 
-def loop_clip(clip: Path, num_frames: int, target: Path) -> Path:
-    """Write `num_frames` pictures of the clip, over and over, at 1280x720 and 25 frames a second."""
+def loop_clip(clip: Path, num_frames: int, size: Sequence[int], target: Path) -> Path:
+    """Write `num_frames` pictures of the clip, over and over, of that width and height, 25 a second."""
+    width, height = size
     with av.open(str(target), "w") as output:
         stream = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "0"})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         written = 0
         while written < num_frames:
             with av.open(str(clip)) as source:
                 for frame in source.decode(video=0):
                     if written == num_frames:
                         break
-                    picture = frame.reformat(*SIZE, "yuv420p")
+                    picture = frame.reformat(width, height, "yuv420p")
                     picture.pts, picture.time_base = written, Fraction(1, 25)
                     output.mux(stream.encode(picture))
                     written += 1
