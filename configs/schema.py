@@ -77,7 +77,7 @@ class ModelSettings(Section):
     """False: the frame's own features go on to detection unchanged."""
     flow_residual_channels: Positive = 32
     """Width of the network that refines the flow (64 in the paper)."""
-    semantic_channels: tuple[Positive, ...] = (96, 96)
+    semantic_channels: tuple[Positive, ...] = (128, 128)
     """Outputs of the 3x3 layers of the semantic head, shared by P2..P5."""
     semantic_deformable: bool = False
     """Deformable 3x3 layers, as in the paper; slow on a CPU."""

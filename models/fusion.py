@@ -23,6 +23,7 @@ class FlowRefinement(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         volume = (2 * CORRELATION_REACH + 1) ** 2
+        self.last = nn.Conv2d(max(width // 2, 1), 2, 3, padding=1)
         self.layers = nn.Sequential(
             nn.Conv2d(channels + volume + 2, width, 3, padding=1),
             nn.LeakyReLU(_SLOPE),
@@ -30,18 +31,20 @@ class FlowRefinement(nn.Module):
             nn.LeakyReLU(_SLOPE),
             nn.Conv2d(width, max(width // 2, 1), 3, padding=1),
             nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(max(width // 2, 1), 2, 3, padding=1),
         )
 
     def forward(self, target: Tensor, warped: Tensor, flow: Tensor) -> Tensor:
         """(B, C, h, w) twice and flow (B, 2, h, w) -> residual flow (B, 2, h, w)."""
         volume = correlation(target, warped, CORRELATION_REACH)
-        residual: Tensor = self.layers(torch.cat((target, volume, flow), dim=1))
+        residual: Tensor = self.last(self.layers(torch.cat((target, volume, flow), dim=1)))
         return residual
 
 
 class SpaceTimeAttention(nn.Module):
-    """Temporal then spatial attention over the target and the aligned reference (EDVR's, one level)."""
+    """Temporal then spatial attention over the target and the aligned reference (EDVR's, one level).
+
+    The product of target and reference is a mean over the channels, not the paper's sum.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,7 +62,7 @@ class SpaceTimeAttention(nn.Module):
     def forward(self, target: Tensor, aligned: Tensor) -> Tensor:
         """(B, C, h, w) twice, h and w even -> (B, C, h, w)."""
         anchor = self.embed_target(target)
-        weights = [(self.embed_each(x) * anchor).sum(1, keepdim=True) for x in (target, aligned)]
+        weights = [(self.embed_each(x) * anchor).mean(1, keepdim=True) for x in (target, aligned)]
         stacked = torch.cat((target * weights[0].sigmoid(), aligned * weights[1].sigmoid()), dim=1)
         fused = functional.leaky_relu(self.fuse(stacked), _SLOPE)
         attention = self._spatial(stacked)
@@ -90,6 +93,17 @@ class FusionNeck(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        # The paper's way alone gave a neck that never saw the reference: a residual flow drawn at random
+        # moves it out of the picture, from where no gradient comes, and a product of hundreds is all or
+        # nothing. So it begins where it does no harm: the flow as it is, even attention, little added.
+        attention = self.attention
+        for conv, std in (
+            (self.flow_refinement.last, 0.0),
+            (attention.embed_each, 0.01),
+            (attention.embed_target, 0.01),
+            (self.refine, 0.001),
+        ):
+            nn.init.normal_(conv.weight, std=std)
 
     def forward(
         self, target: Sequence[Tensor], reference: Sequence[Tensor], flow: Tensor, flow_stride: int

@@ -39,6 +39,22 @@ def test_the_target_is_kept_and_only_added_to() -> None:
         torch.testing.assert_close(fused, own)
 
 
+def test_a_new_neck_adds_little_and_sees_the_reference() -> None:
+    """With features as large as trained ones, whose sum of products would be in the hundreds."""
+    neck = _neck(1)
+    target, reference = ([3 * x + 1 for x in _pyramid(seed)] for seed in (1, 2))
+    for level in reference:
+        level.requires_grad_()
+    fused = neck(target, reference, NO_FLOW, 2)
+    added = torch.stack([(one - own).abs().max() for one, own in zip(fused, target, strict=True)])
+    assert 0 < added.max().item() < 0.2
+    torch.autograd.backward(added.sum())
+    for parameter in (neck.flow_refinement.last.weight, neck.attention.embed_each.weight):
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max().item() > 1e-5
+    assert all(level.grad is not None and level.grad.abs().max().item() > 0 for level in reference)
+
+
 def test_the_reference_matters() -> None:
     neck, target = _neck(1), _pyramid(1)
     one, other = neck(target, _pyramid(2), NO_FLOW, 2), neck(target, _pyramid(3), NO_FLOW, 2)
