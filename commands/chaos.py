@@ -34,7 +34,7 @@ def chaos_command(
         from pipeline.chaos import chaos
         from stages.source import expand_sources
 
-        settings = load_settings(config, [*(set_ or []), "run.executor=ray"])
+        settings = load_settings(config, [*(set_ or []), "run.executor=ray", "run.address=local"])
         with progress_bar() as bar:
             report = chaos(
                 expand_sources(sources),

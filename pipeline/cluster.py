@@ -54,7 +54,8 @@ def look_at(settings: Settings) -> Cluster | None:
     """What the cluster at `run.address` has; SettingsError if none answers there. None: there is none."""
     if settings.run.executor != "ray" or settings.run.address == OWN_RAY:
         return None
-    ray = connect(settings)
+    ray = _imported()
+    _join(ray, settings.run.address, {})
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:
@@ -67,14 +68,19 @@ def look_at(settings: Settings) -> Cluster | None:
 
 def connect(settings: Settings) -> ModuleType:
     """Ray, started or joined."""
+    ray = _imported()
+    if settings.run.address == OWN_RAY:
+        _start(ray, settings)
+    else:
+        _join(ray, settings.run.address, _runtime_env())
+    return ray
+
+
+def _imported() -> ModuleType:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
-    if settings.run.address == OWN_RAY:
-        _start(ray, settings)
-    else:
-        _join(ray, settings.run.address)
     return ray
 
 
@@ -95,27 +101,31 @@ def _start(ray: ModuleType, settings: Settings) -> None:
     )
 
 
-def _join(ray: ModuleType, address: str) -> None:
-    options = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": _runtime_env()}
+def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
     try:
         _knock(address)
-        ray.init(address=address, **options)
-    except (OSError, ray.exceptions.RayError) as error:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise SettingsError(
-            f"run.address: no Ray cluster answers at {address} ({_reason(error)}); start one with "
-            "`ray start --head`, and give both the same RAY_AUTH_MODE and token"
+            f"run.address: no Ray cluster can be joined at {address} ({_reason(error)}); start one with "
+            "`ray start --head`, with this machine a node of it, and all with the same Python, Ray, "
+            "RAY_AUTH_MODE and token"
         ) from None
 
 
 def _knock(address: str) -> None:
     """OSError if nobody listens there; Ray itself would go on trying for minutes."""
+    if "://" in address:
+        raise ValueError("a Ray client has its files where no worker is")
     host, _, port = address.rpartition(":")
     if host:
         socket.create_connection((host, int(port)), _ANSWER_S).close()
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _runtime_env() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from configs.errors import StageError
 from configs.schema import Settings
 from pipeline.cluster import connect
 from pipeline.executor import HostDiedError, Ref
-from pipeline.graph import DECODE
+from pipeline.graph import DECODE, FRAME_RESULTS
 from pipeline.host import Call, CallReport, Host, StageFactory, Value, Worker, build_host, this_process
 from pipeline.metrics import RunMetrics
 from pipeline.placement import Group, Plan, device_of
@@ -108,7 +108,7 @@ class RayExecutor:
                     num_gpus=card_share if shares[name] else 0,
                     max_restarts=0,  # Ray's own restarts lose the order of the calls: see `replace`
                     max_task_retries=0,
-                    scheduling_strategy=self._where(group),
+                    scheduling_strategy=self._where(name, group, on_card=shares[name]),
                 ).remote,
                 *(group, settings, factory),
             )
@@ -121,14 +121,23 @@ class RayExecutor:
         """What each dead process was at."""
         self._ready: dict[str, Ref] = {name: actor.ready.remote() for name, actor in self._actors.items()}
 
-    def _where(self, group: Group | None) -> SchedulingStrategyT:
-        """The nodes that may have a host."""
+    def _where(self, name: str, group: Group | None, *, on_card: bool) -> SchedulingStrategyT:
+        """The nodes that may have a host.
+
+        What a run of frames waits for is made where the encoder is, unless that takes a card. Hosts that
+        share the frames go round the nodes, those of one number together; when a node has gone, anywhere.
+        """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        if group is None or group.name == DECODE:
-            here = self._ray.get_runtime_context().get_node_id()
+        if on_card:
+            return "SPREAD"
+        here: str = self._ray.get_runtime_context().get_node_id()
+        if group is None or not set(FRAME_RESULTS).isdisjoint(group.outputs):
             return NodeAffinitySchedulingStrategy(node_id=here, soft=False)
-        return "SPREAD" if group.num_hosts > 1 else "DEFAULT"
+        others = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
+        nodes = [here, *(node for node in others if node != here)]
+        number = group.host_names.index(name)
+        return NodeAffinitySchedulingStrategy(node_id=nodes[number % len(nodes)], soft=True)
 
     def wait_until_ready(self) -> None:
         for name, ref in self._ready.items():

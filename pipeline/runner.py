@@ -239,6 +239,7 @@ def _report_again(name: str, output: Path, earlier: Earlier) -> StreamReport:
         fps=earlier.report["fps"],
         seconds=earlier.report["seconds"],
         stages=earlier.report["stages"],
+        hosts=earlier.report.get("hosts", ()),
         lost_frames=earlier.report["lost_frames"],
         corrupt_packets=earlier.report["corrupt_packets"],
         warnings=(f"{name}: was complete already; nothing was done",),

@@ -103,7 +103,7 @@ def test_a_cluster_that_is_not_there_is_one_line(pictures: Path, tmp_path: Path)
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         result = call("run", str(pictures), "--output", str(tmp_path / "out"), "--address", address)
-    assert_usage_error(result, f"run.address: no Ray cluster answers at {address}", "ray start --head")
+    assert_usage_error(result, f"run.address: no Ray cluster can be joined at {address}", "ray start --head")
     assert not (tmp_path / "out").exists()
 
 
