@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from benchmarks.machine import machine_line
@@ -67,8 +66,10 @@ def measure(clip: Path, config: str, overrides: Sequence[str], end_s: float) -> 
     seen, made = Seen(), list[Ref]()
     submit = RayExecutor.submit
 
-    def submit_and_note(self: RayExecutor, host: str, call: Call, *rest: Any) -> tuple[Ref, ...]:  # noqa: ANN401
-        refs = submit(self, host, call, *rest)
+    def submit_and_note(
+        self: RayExecutor, host: str, call: Call, inputs: Sequence[Ref], num_outputs: int
+    ) -> tuple[Ref, ...]:
+        refs = submit(self, host, call, inputs, num_outputs)
         made.extend(refs)
         return refs
 

@@ -10,6 +10,7 @@ host of the model is the last to be ready.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -86,9 +87,8 @@ def build_and_mark(name: str, settings: Settings, marks: str) -> object:
     with Path(marks).open("a") as file:
         if file.tell() == 0:
             print(time.monotonic(), file=file)
-            import torch  # noqa: F401
-            import torchvision  # noqa: F401
-
+            for module in ("torch", "torchvision"):
+                importlib.import_module(module)
             print(time.monotonic(), file=file)
         stage = build_stage(name, settings)
         print(time.monotonic(), file=file)

@@ -14,7 +14,7 @@ import pytest
 
 from commands.arguments import parse_set, parse_time
 from configs.errors import UsageError
-from tests.pipeline.random_network import write_moving_pictures, write_random_weights
+from tests.pipeline.random_network import write_moving_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, str(ROOT / "run_pipeline.py")]
@@ -110,11 +110,6 @@ def test_a_cluster_that_is_not_there_is_one_line(pictures: Path, tmp_path: Path)
 def test_a_bad_time_is_one_line(tmp_path: Path) -> None:
     result = call("run", "x.mp4", "--output", str(tmp_path / "out"), "--start", "soon")
     assert_usage_error(result, "soon")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

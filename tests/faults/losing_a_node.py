@@ -31,16 +31,24 @@ def main(folder: Path, weights: str, *pictures: str) -> None:
         if progress.num_done == 10 and other in cluster.worker_nodes:
             cluster.remove_node(other, allow_graceful=False)
 
-    sources = expand_sources(list(pictures))
-    common = [f"model.weights={weights}", "run.threads=1", "run.device=cpu", "encode.run_frames=5", *OBJECTS]
-    run(sources, load_settings("tiny", [*common, "run.executor=inline"]), folder / "alone")
-    on_cluster = ["run.executor=ray", f"run.address={cluster.address}", "run.replicas=2"]
-    reports = run(
-        sources, load_settings("tiny", [*common, *on_cluster]), folder / "spread", on_progress=take_away
-    )
-    for report in reports:
-        print(report.status, report.num_frames, len(report.restarts))
-    cluster.shutdown()  # type: ignore[no-untyped-call]
+    try:
+        sources = expand_sources(list(pictures))
+        common = [
+            f"model.weights={weights}",
+            "run.threads=1",
+            "run.device=cpu",
+            "encode.run_frames=5",
+            *OBJECTS,
+        ]
+        run(sources, load_settings("tiny", [*common, "run.executor=inline"]), folder / "alone")
+        on_cluster = ["run.executor=ray", f"run.address={cluster.address}", "run.replicas=2"]
+        reports = run(
+            sources, load_settings("tiny", [*common, *on_cluster]), folder / "spread", on_progress=take_away
+        )
+        for report in reports:
+            print(report.status, report.num_frames, len(report.restarts))
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

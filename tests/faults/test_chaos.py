@@ -9,12 +9,11 @@ import pytest
 from configs.loading import load_settings
 from pipeline.chaos import chaos, differences
 from stages.source import expand_sources
-from tests.pipeline.random_network import OBJECTS, write_moving_pictures, write_random_weights
+from tests.pipeline.random_network import OBJECTS, write_moving_pictures
 
 
 @pytest.mark.slow
-def test_twelve_kills_change_no_byte(tmp_path: Path) -> None:
-    weights = write_random_weights(tmp_path / "tiny.safetensors")
+def test_twelve_kills_change_no_byte(tmp_path: Path, weights: Path) -> None:
     names = ("one", "two")
     sources = expand_sources([str(write_moving_pictures(tmp_path / name, 60)) for name in names])
     given = [f"model.weights={weights}", "run.threads=1", "run.device=cpu", "encode.run_frames=5", *OBJECTS]

@@ -20,7 +20,6 @@ from tests.pipeline.random_network import (
     OBJECTS,
     moving_picture,
     write_moving_pictures,
-    write_random_weights,
 )
 
 pytestmark = pytest.mark.slow
@@ -47,11 +46,6 @@ def pictures_of_which_one_is_damaged(folder: Path) -> Path:
     content[300:320] = b"\xff" * 20  # its header is sound
     (pictures / "009.png").write_bytes(content)
     return pictures
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

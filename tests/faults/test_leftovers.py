@@ -23,7 +23,7 @@ from pipeline import StreamReport, run
 from pipeline.processes import descendants, title_of
 from stages import build_stage
 from stages.source import expand_sources
-from tests.pipeline.random_network import OBJECTS, write_moving_pictures, write_random_weights
+from tests.pipeline.random_network import OBJECTS, write_moving_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +34,6 @@ MARK = "PANOPTRAIL_TEST_RUN"
 SHARED_MEMORY = Path("/dev/shm")
 DEADLINE_S = 20.0
 """Ray's own processes notice a moment later that their driver is gone."""
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

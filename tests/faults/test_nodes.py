@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.chaos import differences
-from tests.pipeline.random_network import write_moving_pictures, write_random_weights
+from tests.pipeline.random_network import write_moving_pictures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.slow
-def test_a_node_that_goes_away_changes_no_byte(tmp_path: Path) -> None:
-    weights = write_random_weights(tmp_path / "tiny.safetensors")
+def test_a_node_that_goes_away_changes_no_byte(tmp_path: Path, weights: Path) -> None:
     pictures = [str(write_moving_pictures(tmp_path / name, 40)) for name in ("one", "two")]
     program = [sys.executable, "-m", "tests.faults.losing_a_node", str(tmp_path), str(weights), *pictures]
     result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=250)

@@ -23,18 +23,13 @@ from pipeline import Progress, StreamReport, run
 from pipeline.chaos import digests
 from stages.encode import EncodeStage
 from stages.source import expand_sources
-from tests.pipeline.random_network import OBJECTS, write_moving_pictures, write_random_weights
+from tests.pipeline.random_network import OBJECTS, write_moving_pictures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NUM_FRAMES = 24
 RUN_FRAMES = 4
 NUM_KILLS = int(os.environ.get("NUM_KILLS", "3"))
 """How often the program is killed: CI has 3, a longer proof up to 20."""
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.object_store import held_bytes
 from configs.errors import StageError
 from pipeline.budget import Limits
 from pipeline.interrupt import Interrupt
@@ -21,7 +22,6 @@ from tests.pipeline.toy import (
 
 IN_PROCESS: tuple[ExecutorName, ...] = ("inline", "local")
 EVERYWHERE = ("inline", "local", pytest.param("ray", marks=pytest.mark.slow))
-STORE = "object_store_memory"
 GOLDEN = list(enumerate(FIRST_RESULTS))
 
 
@@ -168,14 +168,11 @@ def test_statistics_cover_every_stage_and_its_wait(tmp_path: Path, executor: Exe
 
 @pytest.mark.slow
 def test_ray_keeps_few_pictures_in_its_store_while_many_pass(tmp_path: Path) -> None:
-    import ray
-
     used: list[float] = []
 
     def look(num_done: int) -> None:
         if num_done % 20 == 0:
-            total, free = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
-            used.append(total[STORE] - free.get(STORE, 0.0))
+            used.append(held_bytes())
 
     source = ToySource(num_frames=100, size=(500, 1000))  # 1.5 MB a picture, 150 MB in all
     drive(tmp_path, "ray", source=source, on_frame=look)

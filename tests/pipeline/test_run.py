@@ -19,15 +19,9 @@ from tests.pipeline.random_network import (
     OBJECTS,
     motorway_clip,
     write_moving_pictures,
-    write_random_weights,
 )
 
 NUM_FRAMES = 40
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pipeline import Progress, run
 from pipeline.budget import object_store_bytes
 from stages.source import expand_sources
 from tests.media import make_video
-from tests.pipeline.random_network import OBJECTS, moving_picture, write_random_weights
+from tests.pipeline.random_network import OBJECTS, moving_picture
 
 NUM_FRAMES = 60
 SIZE = (1920, 1080)
@@ -23,11 +23,6 @@ SPILL_SHARE = 0.8
 """Of the store: when more is held, Ray begins to spill."""
 OVERFLOW = ("Triggering object spilling", "Spilled ", "falling back to allocating from filesystem")
 """What Ray notes when its store is too small."""
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")
