@@ -151,7 +151,8 @@ def test_nothing_is_left_after_ctrl_c(
         os.killpg(process.pid, signal.SIGINT)  # to all of them, as a terminal does
         time.sleep(0.1)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    # a second one that comes when all is done and Python ends meets no handler; a shell calls both 130
+    assert process.returncode in (130, -signal.SIGINT), stderr
     wait_until_nothing_is_left(mark, shared_before)
 
 
