@@ -1,6 +1,6 @@
 """How the rate grows with the replicas, when the model's work does not need this machine's cores.
 
-    python -m benchmarks.scale [--replicas 1 2 4 8] [--sleep-ms 400] [--rounds 20] [--frame-px 854 480]
+    python -m benchmarks.scale [--replicas 1 2 4 8] [--sleep-ms 400] [--rounds 5] [--batch-frames 1]
 
 All stages do next to nothing, but `detect` sleeps, as if another machine or a graphics card computed. What
 is left is the pipeline: Ray's calls and its object store, through which every frame goes, and the driver.
@@ -23,14 +23,16 @@ import numpy as np
 
 from benchmarks.machine import machine_line
 from configs.schema import RunSettings, Settings
-from pipeline.budget import Limits
+from pipeline.budget import fit
 from pipeline.executor import open_executor
 from pipeline.interrupt import Interrupt
-from pipeline.placement import BLOCK_FRAMES, make_plan, window_frames
+from pipeline.placement import BLOCK_BATCHES, make_plan
 from pipeline.stream import StreamDriver
 from pipeline.streams import WaitingStream, drive
 from stages.messages import Checkpoint, Cursor, Frame, Panoptic
 from stages.source import Source
+
+NO_LIMIT_BYTES = 10**12
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,15 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--sleep-ms", type=float, default=400.0)
-    parser.add_argument("--rounds", type=int, default=20, help="frames for each replica")
+    parser.add_argument("--batch-frames", type=int, default=1, help="frames in one call")
+    parser.add_argument("--rounds", type=int, default=5, help="blocks of frames for each replica")
     parser.add_argument("--frame-px", type=int, nargs=2, default=[854, 480], metavar=("WIDTH", "HEIGHT"))
     options = parser.parse_args(arguments)
     width, height = options.frame_px
-    print(f"detect sleeps {options.sleep_ms:g} ms; frames of {width}x{height}; {machine_line()}\n")
+    print(
+        f"detect sleeps {options.sleep_ms:g} ms; frames of {width}x{height}, {options.batch_frames} a call; "
+        f"{machine_line()}\n"
+    )
     print("| replicas | frames/s | of linear | driver, CPU ms/frame |\n|---|---|---|---|", flush=True)
     for replicas in options.replicas:
-        num_frames = replicas * (options.rounds + BLOCK_FRAMES)
-        result = measure(replicas, options.sleep_ms / 1000, num_frames, (height, width))
+        run = RunSettings(
+            executor="ray",
+            placement="fused",
+            replicas=replicas,
+            batch_frames=options.batch_frames,
+            device="cpu",
+            threads=1,
+        )
+        result = measure(Settings(run=run), options.sleep_ms / 1000, options.rounds, (height, width))
         linear = replicas / (options.sleep_ms / 1000)
         print(
             f"| {replicas} | {result.rate:.2f} | {result.rate / linear:.2f} | {result.driver_ms:.2f} |",
@@ -64,10 +77,10 @@ class Result:
     """CPU time of the driver's process per frame."""
 
 
-def measure(replicas: int, sleep_s: float, num_frames: int, size: tuple[int, int]) -> Result:
-    """Run a stream of made frames through Ray."""
-    run = RunSettings(executor="ray", placement="fused", replicas=replicas, device="cpu", threads=1)
-    settings = Settings(run=run)
+def measure(settings: Settings, sleep_s: float, rounds: int, size: tuple[int, int]) -> Result:
+    """Run a stream of made frames through Ray, so many blocks for each replica after its first one."""
+    block_frames = settings.run.replicas * BLOCK_BATCHES * settings.run.batch_frames
+    num_frames = (1 + rounds) * block_frames
     plan = make_plan(settings)
     factory = partial(_build, sleep_s=sleep_s, num_frames=num_frames, size=size)
     executor = open_executor(plan, settings, factory)
@@ -83,7 +96,7 @@ def measure(replicas: int, sleep_s: float, num_frames: int, size: tuple[int, int
             source=Source(name="made", kind="pictures", paths=()),
             output=Path(output),
             plan=plan,
-            limits=Limits(window_frames=window_frames(settings), run_frames=settings.encode.run_frames),
+            limits=fit(size, settings, NO_LIMIT_BYTES),
             executor=executor,
             interrupt=Interrupt(),
             on_frame=on_frame,
@@ -97,7 +110,7 @@ def measure(replicas: int, sleep_s: float, num_frames: int, size: tuple[int, int
     finally:
         executor.close()
     assert ended[0].complete, ended[0].error
-    first = replicas * BLOCK_FRAMES - 1
+    first = block_frames - 1
     counted = num_frames - 1 - first
     return Result(
         rate=counted / (times_s[-1] - times_s[first]),

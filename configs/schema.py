@@ -193,6 +193,10 @@ class RunSettings(Section):
     """Hosts among which the frames are shared out, for all stages but decode, track and encode; 0: one per
     graphics card, or one without cards."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch_frames: Annotated[int, Field(ge=1, le=64)] = 1
+    """Consecutive frames of a stream that go through each host in one call and through the network at
+    once, those from a multiple of this number on. The results may differ in their last bits from those of
+    single frames, and frames wait for each other."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads of the convolutions; 0: one per core, at most 8. Part of what fixes the output's last bits."""
     window_frames: Annotated[int, Field(ge=1, le=64)] = 6

@@ -77,12 +77,16 @@ def fit(size: Size, settings: Settings, allowed: int) -> Limits:
     def needs(window: int) -> int:
         return needed_bytes(size, settings, Limits(window_frames=window, run_frames=run))
 
-    wanted = window_frames(settings)
-    window = next((count for count in range(wanted, 1, -1) if needs(count) <= allowed), 1)
+    wanted, batch = window_frames(settings), settings.run.batch_frames
+    window = next((count for count in range(wanted, batch, -batch) if needs(count) <= allowed), batch)
     if needs(window) > allowed:
+        least = needed_bytes(size, settings, Limits(window_frames=batch, run_frames=batch))
+        remedy = f"it takes at least {-(-least // MEGABYTE)}"
+        if least <= allowed:  # a cluster's store is small, and the length of runs does not depend on it
+            remedy = f"in so small a store, set it to {allowed // MEGABYTE}: runs of frames are shorter then"
         raise SettingsError(
             f"run.memory_budget_mb: {allowed // MEGABYTE} MB is too little for frames of "
-            f"{size[1]}x{size[0]}; it takes at least {-(-needs(window) // MEGABYTE)}"
+            f"{size[1]}x{size[0]} in runs of {run}; {remedy}"
         )
     if (run, window) != (settings.encode.run_frames, wanted):
         log.info("to fit %d MB: runs of %d frames, %d in flight", allowed // MEGABYTE, run, window)
@@ -96,8 +100,9 @@ def fit(size: Size, settings: Settings, allowed: int) -> Limits:
 
 
 def run_frames(size: Size, settings: Settings) -> int:
-    """The settings' run length, or the longest that leaves room for the settings' window; 1 at least."""
+    """The settings' run length, or the longest that leaves room for the settings' window: whole batches."""
     frame = size[0] * size[1] * 5
     budget = settings.run.memory_budget_mb * MEGABYTE or int(STORE_SHARE * STORE_BYTES)
     longest = (budget // frame - settings.run.window_frames) // (1 + PENDING_RUNS)
-    return max(1, min(settings.encode.run_frames, longest))
+    batch = settings.run.batch_frames
+    return max(batch, min(settings.encode.run_frames, longest) // batch * batch)

@@ -15,10 +15,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 from configs.schema import Settings
-from pipeline.graph import ENCODE, Before, Link, Node, Now
+from pipeline.graph import ENCODE, SOURCE, Before, Link, Node, Now
 from pipeline.placement import Group
 from stages.messages import Checkpoint, Cursor
 
@@ -32,18 +34,29 @@ StageFactory = Callable[[str, Settings], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameCall:
-    """Run a group of stages for one frame."""
+class BatchCall:
+    """Run a group of stages for consecutive frames.
+
+    Inputs and outputs are values of all of them, a tuple each; but of the source, which is always the same,
+    and of state, of which the last one goes on. Tuples may be longer than the call, at the end of a stream.
+    """
 
     stream: str
-    index: int
+    first_index: int
+    num_frames: int
+
+    @property
+    def place(self) -> str:
+        """The frames, in words."""
+        return frames_text(self.first_index, self.num_frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeCall:
     """Write one run of frames.
 
-    Inputs: source, the report of the run before, the memory after the last frame, frames, panoptic maps.
+    Inputs: source, the report of the run before, the memory after the last frame, frames, panoptic maps; of
+    these a tuple for each batch.
     """
 
     stream: str
@@ -52,7 +65,7 @@ class EncodeCall:
     first_index: int
     num_frames: int
     before: Cursor | None
-    """Where decoding stood before the last frame."""
+    """Where decoding stood before the last batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +76,16 @@ class FinishCall:
     output: str
 
 
-Call = FrameCall | EncodeCall | FinishCall
+Call = BatchCall | EncodeCall | FinishCall
+
+
+def frames_text(first_index: int, num_frames: int) -> str:
+    """Consecutive frames, in words."""
+    return (
+        f"frame {first_index}"
+        if num_frames == 1
+        else f"frames {first_index} to {first_index + num_frames - 1}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +164,12 @@ def limit_threads(num_threads: int) -> bool:
     return True
 
 
+FrameValues = dict[str, Any]
+"""The values of one frame, by name."""
+
+
 class StageHost:
-    """Runs a group of stages for one frame."""
+    """Runs a group of stages for consecutive frames."""
 
     def __init__(
         self, group: Group, settings: Settings, factory: StageFactory, cpu_clock: Callable[[], float]
@@ -155,52 +181,87 @@ class StageHost:
         self._num_threads = settings.run.threads
         self._threads_limited = limit_threads(self._num_threads)
         self._num_cached = settings.run.streams_at_once
-        self._cache: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[int, FrameValues]] = OrderedDict()
+        """Of each stream the frame that comes next, and `cached` of the one before it."""
 
     def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]:
-        assert isinstance(call, FrameCall)
+        assert isinstance(call, BatchCall)
         if not self._threads_limited:  # torch may have come with the first tensor
             self._threads_limited = limit_threads(self._num_threads)
-        values: dict[Link, Any] = dict(zip(self._group.inputs, inputs, strict=True))
-        self._restore(call, values)
-        stages = tuple(self._run(node, call, values) for node in self._group.nodes)
-        self._remember(call, values)
-        report = CallReport(worker=self._worker, stages=stages)
-        return (*(values[Now(output)] for output in self._group.outputs), report)
+        given: dict[Link, Any] = dict(zip(self._group.inputs, inputs, strict=True))
+        frames = _by_frame({k.value: v for k, v in given.items() if isinstance(k, Now)}, call.num_frames)
+        before = {k.value: v for k, v in given.items() if isinstance(k, Before) and v is not None}
+        past = {name: v if name in self._group.state else v[-1] for name, v in before.items()}
+        past |= self._kept(call, before)
+        stages = tuple(self._run(node, call, past, frames) for node in self._group.nodes)
+        self._remember(call, frames[-1])
+        return (*map(partial(self._output, frames), self._group.outputs), self._report(stages))
 
-    def _run(self, node: Node, call: FrameCall, values: dict[Link, Any]) -> StageReport:
-        with naming(node.name, call.stream, f"frame {call.index}"):
-            start_s, start_cpu_s = time.monotonic(), self._cpu_clock()
-            results = self._stages[node.name](*(values[link] for link in node.inputs))
-            end_s, cpu_s = time.monotonic(), self._cpu_clock() - start_cpu_s
-        outputs = (results,) if len(node.outputs) == 1 else results
-        values.update(zip(map(Now, node.outputs), outputs, strict=True))
+    def _report(self, stages: tuple[StageReport, ...]) -> CallReport:
+        return CallReport(worker=self._worker, stages=stages)
+
+    def _output(self, frames: Sequence[FrameValues], name: str) -> Value:
+        return frames[-1][name] if name in self._group.state else tuple(frame[name] for frame in frames)
+
+    def _run(
+        self, node: Node, call: BatchCall, past: FrameValues, frames: Sequence[FrameValues]
+    ) -> StageReport:
+        """One stage, for all frames; what it makes is added to their values."""
+        stage = self._stages[node.name]
+        start_s, start_cpu_s = time.monotonic(), self._cpu_clock()
+        if hasattr(stage, "batch"):
+            with naming(node.name, call.stream, call.place):
+                inputs = [_inputs(node, *pair) for pair in zip((past, *frames), frames, strict=False)]
+                (output,) = node.outputs
+                for frame, value in zip(frames, stage.batch(*zip(*inputs, strict=True)), strict=True):
+                    frame[output] = value
+        else:
+            for position, (before, frame) in enumerate(zip((past, *frames), frames, strict=False)):
+                with naming(node.name, call.stream, f"frame {call.first_index + position}"):
+                    results = stage(*_inputs(node, before, frame))
+                outputs = (results,) if len(node.outputs) == 1 else results
+                frame.update(zip(node.outputs, outputs, strict=True))
+        end_s, cpu_s = time.monotonic(), self._cpu_clock() - start_cpu_s
         return StageReport(stage=node.name, start_s=start_s, end_s=end_s, cpu_s=cpu_s, parts_s={})
 
-    def _restore(self, call: FrameCall, values: dict[Link, Any]) -> None:
-        """Fill in what this host made of the frame before: from the cache, or made again."""
-        if not self._group.cached:
-            return
+    def _kept(self, call: BatchCall, before: Mapping[str, Any]) -> FrameValues:
+        """What this host made of the frame before: from the cache, or made again."""
+        if not self._group.cached or call.first_index == 0:
+            return {}
         index, kept = self._cache.get(call.stream, (-1, {}))
-        if call.index == 0:
-            kept = dict.fromkeys(self._group.cached)
-        elif index != call.index - 1:
-            log.debug("stream %s, frame %d: the frame before is made again", call.stream, call.index)
-            kept = self._make_again(call, values)
-        values.update((Before(value), kept[value]) for value in self._group.cached)
+        if index != call.first_index:
+            log.debug("stream %s, before %s: made again", call.stream, call.place)
+            kept = self._made_again(call, before)
+        return kept
 
-    def _make_again(self, call: FrameCall, values: Mapping[Link, Any]) -> dict[str, Any]:
-        past: dict[Link, Any] = {Now(k.value): v for k, v in values.items() if isinstance(k, Before)}
-        before = FrameCall(stream=call.stream, index=call.index - 1)
+    def _made_again(self, call: BatchCall, before: Mapping[str, Any]) -> FrameValues:
+        """All frames of the batch before, since the last bits may depend on what is computed together."""
+        given = {name: value for name, value in before.items() if name not in self._group.state}
+        count = max(map(len, given.values()))
+        frames = _by_frame(given, count)
+        earlier = BatchCall(stream=call.stream, first_index=call.first_index - count, num_frames=count)
         for node in self._group.recompute:
-            self._run(node, before, past)
-        return {value: past[Now(value)] for value in self._group.cached}
+            self._run(node, earlier, {}, frames)
+        return {name: frames[-1][name] for name in self._group.cached}
 
-    def _remember(self, call: FrameCall, values: Mapping[Link, Any]) -> None:
-        self._cache[call.stream] = (call.index, {value: values[Now(value)] for value in self._group.cached})
+    def _remember(self, call: BatchCall, last: FrameValues) -> None:
+        kept = {name: last[name] for name in self._group.cached}
+        self._cache[call.stream] = (call.first_index + call.num_frames, kept)
         self._cache.move_to_end(call.stream)
         while len(self._cache) > self._num_cached:
             self._cache.popitem(last=False)
+
+
+def _by_frame(values: Mapping[str, Any], num_frames: int) -> list[FrameValues]:
+    """Tuples of values, by name -> the values of each frame."""
+    return [
+        {name: value if name == SOURCE else value[position] for name, value in values.items()}
+        for position in range(num_frames)
+    ]
+
+
+def _inputs(node: Node, before: FrameValues, frame: FrameValues) -> list[Any]:
+    return [frame[link.value] if isinstance(link, Now) else before.get(link.value) for link in node.inputs]
 
 
 class EncodeHost:
@@ -213,7 +274,7 @@ class EncodeHost:
         self._worker = this_process()
 
     def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]:
-        assert not isinstance(call, FrameCall)
+        assert not isinstance(call, BatchCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):
                 self._stage.finish(inputs[0], call.output)
@@ -221,10 +282,12 @@ class EncodeHost:
         return (CallReport(worker=self._worker, stages=(self._encode(call, inputs),)),)
 
     def _encode(self, call: EncodeCall, inputs: Sequence[Any]) -> StageReport:
-        source, _, memory, *pictures = inputs
-        frames, panoptics = pictures[: call.num_frames], pictures[call.num_frames :]
-        last = call.first_index + call.num_frames - 1
-        with naming(ENCODE, call.stream, f"frames {call.first_index} to {last}"):
+        source, _, memory, *batches = inputs
+        half = len(batches) // 2
+        frames, panoptics = (
+            list(chain(*part))[: call.num_frames] for part in (batches[:half], batches[half:])
+        )
+        with naming(ENCODE, call.stream, frames_text(call.first_index, call.num_frames)):
             start_s, start_cpu_s = time.monotonic(), self._cpu_clock()
             checkpoint = Checkpoint(before=call.before, memory=memory)
             encoded = self._stage(source, call.output, frames, panoptics, checkpoint)

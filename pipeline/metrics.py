@@ -41,13 +41,13 @@ class RunMetrics:
         self._frames = Counter("panoptrail_frames", "Frames that a stage has done.", of_stage)
         self._seconds = Histogram(
             "panoptrail_stage_seconds",
-            "Time of one call of a stage: a frame; of encode: a run of frames.",
+            "Time of one call of a stage: a batch of frames; of encode: a run of them.",
             list(BUCKETS_S),
             of_stage,
         )
         self._waits = Histogram(
             "panoptrail_wait_seconds",
-            "Time of one frame between the last of a stage's inputs and its start.",
+            "Time of one call between the last of a stage's inputs and its start.",
             list(BUCKETS_S),
             of_stage,
         )

@@ -27,8 +27,8 @@ from pipeline.graph import (
     Now,
 )
 
-BLOCK_FRAMES = 4
-"""Consecutive frames that go to the same replica. At the first of them it makes the features of the frame
+BLOCK_BATCHES = 4
+"""Consecutive batches that go to the same replica. At the first of them it makes the features of the batch
 before again; longer blocks cost less, but more frames must be in flight for all replicas to have work."""
 
 
@@ -43,6 +43,8 @@ class Group:
     """What a call must carry."""
     outputs: tuple[str, ...]
     """What others need of a call, and the state that its own next call needs."""
+    state: tuple[str, ...]
+    """Those among the outputs that come back as an input of the next call."""
     cached: tuple[str, ...]
     """Values kept for the next frame, made again when they are missing."""
     recompute: tuple[Node, ...]
@@ -57,10 +59,10 @@ class Group:
             return (self.name,)
         return tuple(f"{self.name} {number}" for number in range(1, self.num_hosts + 1))
 
-    def host_of(self, stream_number: int, index: int) -> str:
-        """The host for a frame: blocks of frames go round, each stream beginning at another host."""
+    def host_of(self, stream_number: int, batch: int) -> str:
+        """The host for a batch of frames: blocks of them go round, each stream beginning at another host."""
         names = self.host_names
-        return names[(stream_number + index // BLOCK_FRAMES) % len(names)]
+        return names[(stream_number + batch // BLOCK_BATCHES) % len(names)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class Plan:
     """Where everything runs: the groups in an order in which a frame passes them."""
 
     groups: tuple[Group, ...]
+    batch_frames: int
+    """Consecutive frames in one call: those from a multiple of this number on."""
 
     @property
     def hosts(self) -> dict[str, Group | None]:
@@ -96,14 +100,18 @@ def make_plan(settings: Settings, graph: tuple[Node, ...] = GRAPH) -> Plan:
         else:
             key = device_of(node.name, settings)
         keys.setdefault(key, []).append(node)
-    return Plan(groups=_in_order([_group(nodes, graph, replicas) for nodes in keys.values()]))
+    groups = _in_order([_group(nodes, graph, replicas) for nodes in keys.values()])
+    return Plan(groups=groups, batch_frames=settings.run.batch_frames)
 
 
 def window_frames(settings: Settings) -> int:
-    """Frames of a stream in flight: what the settings ask for, and enough to keep all replicas at work."""
-    replicas = settings.run.replicas
-    at_work = replicas * (BLOCK_FRAMES + 1) if replicas > 1 else 1
-    return max(settings.run.window_frames, at_work)
+    """Frames of a stream in flight: what the settings ask for, and enough to keep all hosts at work.
+
+    Whole batches of them.
+    """
+    replicas, batch_frames = settings.run.replicas, settings.run.batch_frames
+    batches = replicas * (BLOCK_BATCHES + 1) if replicas > 1 else min(batch_frames, 2)
+    return max(-(-settings.run.window_frames // batch_frames), batches) * batch_frames
 
 
 def device_of(stage: str, settings: Settings) -> str:
@@ -118,7 +126,7 @@ def _group(nodes: Sequence[Node], graph: tuple[Node, ...], replicas: int) -> Gro
     links = _unique(link for node in nodes for link in node.inputs)
     own_past = [link.value for link in links if isinstance(link, Before) and link.value in made]
     cached = tuple(value for value in own_past if _recomputable(value, nodes))
-    state = [value for value in own_past if value not in cached]
+    state = tuple(value for value in own_past if value not in cached)
     recompute = tuple(node for node in nodes if any(node in _leading_to(value, nodes) for value in cached))
     carried = [link for link in links if link.value not in made]
     carried += [Before(value) for value in state]
@@ -130,6 +138,7 @@ def _group(nodes: Sequence[Node], graph: tuple[Node, ...], replicas: int) -> Gro
         nodes=tuple(nodes),
         inputs=_unique(carried),
         outputs=tuple(value for node in nodes for value in node.outputs if value in wanted),
+        state=state,
         cached=cached,
         recompute=recompute,
         num_hosts=1 if state else replicas,

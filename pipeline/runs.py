@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,23 +17,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoneFrame:
-    """A frame on its way to the encoder."""
+class DoneBatch:
+    """Consecutive frames on their way to the encoder."""
 
+    num_frames: int
     frame: Ref
     panoptic: Ref
     memory: Ref
-    """After this frame."""
+    """After the last of them."""
     before: Cursor | None
-    """Where decoding stood before it."""
+    """Where decoding stood before the first of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run that waits for the encoder or is being written."""
 
-    frames: Sequence[DoneFrame]
+    batches: Sequence[DoneBatch]
     report: Ref
+
+    @property
+    def num_frames(self) -> int:
+        return _num_frames(self.batches)
 
 
 class RunWriter:
@@ -42,11 +47,11 @@ class RunWriter:
     def __init__(
         self, executor: Executor, source: Ref, stream: str, output: str, run_frames: int, num_written: int
     ) -> None:
-        """`num_written`: frames that an earlier run of the program has written."""
+        """`run_frames`: of whole batches; `num_written`: frames that an earlier run of the program wrote."""
         self._executor, self._source = executor, source
         self._stream, self._output = stream, output
         self._run_frames = run_frames
-        self._gathered: list[DoneFrame] = []
+        self._gathered: list[DoneBatch] = []
         """Those that wait for their run to fill."""
         self._runs: deque[Run] = deque()
         self._last_report: Ref | None = None
@@ -56,33 +61,34 @@ class RunWriter:
     @property
     def num_gathered(self) -> int:
         """Frames that are not submitted yet."""
-        return len(self._gathered)
+        return _num_frames(self._gathered)
 
-    def add(self, frame: DoneFrame) -> None:
-        """The next frame, in order."""
-        self._gathered.append(frame)
+    def add(self, batch: DoneBatch) -> None:
+        """The next frames, in order."""
+        self._gathered.append(batch)
 
     def submit(self, *, flush: bool) -> None:
         """Submit full runs while fewer than two wait; with `flush`, what is left as well."""
         while self._gathered and len(self._runs) < PENDING_RUNS:
-            if len(self._gathered) < self._run_frames and not flush:
+            if self.num_gathered < self._run_frames and not flush:
                 return
             self._submit_run()
 
     def _submit_run(self) -> None:
-        frames, self._gathered = self._gathered[: self._run_frames], self._gathered[self._run_frames :]
-        first = self.num_written + sum(len(run.frames) for run in self._runs)
+        batches: list[DoneBatch] = []
+        while self._gathered and _num_frames(batches) < self._run_frames:
+            batches.append(self._gathered.pop(0))
         call = EncodeCall(
             stream=self._stream,
             output=self._output,
-            first_index=first,
-            num_frames=len(frames),
-            before=frames[-1].before,
+            first_index=self.num_written + sum(run.num_frames for run in self._runs),
+            num_frames=_num_frames(batches),
+            before=batches[-1].before,
         )
-        pictures = (*(done.frame for done in frames), *(done.panoptic for done in frames))
-        inputs = (self._source, self._last_report, frames[-1].memory, *pictures)
+        pictures = (*(done.frame for done in batches), *(done.panoptic for done in batches))
+        inputs = (self._source, self._last_report, batches[-1].memory, *pictures)
         (self._last_report,) = self._executor.submit(ENCODE, call, inputs, 1)
-        self._runs.append(Run(frames=frames, report=self._last_report))
+        self._runs.append(Run(batches=batches, report=self._last_report))
 
     def waiting(self) -> list[Ref]:
         """The run that will be done next, if there is one."""
@@ -97,14 +103,14 @@ class RunWriter:
             try:
                 report = self._executor.result(self._runs[0].report)
             except HostDiedError:
-                self._gathered = [*(done for run in self._runs for done in run.frames), *self._gathered]
+                self._gathered = [*(done for run in self._runs for done in run.batches), *self._gathered]
                 self._last_report = None
                 self._runs.clear()
                 raise
             except Exception:
                 self.forget()
                 raise
-            num_frames = len(self._runs.popleft().frames)
+            num_frames = self._runs.popleft().num_frames
             on_run(report, num_frames)
             self.num_written += num_frames
 
@@ -118,3 +124,7 @@ class RunWriter:
         call = FinishCall(stream=self._stream, output=self._output)
         (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
         return joined
+
+
+def _num_frames(batches: Iterable[DoneBatch]) -> int:
+    return sum(batch.num_frames for batch in batches)

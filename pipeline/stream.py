@@ -3,12 +3,13 @@
 It reads only the cursor of each frame (to learn of the end) and the reports; it touches no picture
 and no tensor. Written once for all executors.
 
-The life of a frame: `decode` is submitted when the window has room; once its cursor says that there
-is a frame, all other groups are submitted at once, and dataflow orders them; when all are done, the
-frame waits for its run to fill; full runs go to the encoder, at most two at a time.
+Frames go in batches of consecutive ones (`run.batch_frames`, one by default), a call each.
+The life of a batch: `decode` is submitted when the window has room; once its cursor says how many frames
+there are, all other groups are submitted at once, and dataflow orders them; when all are done, the batch
+waits for its run to fill; full runs go to the encoder, at most two at a time.
 How it ends: the source ends, or a stop is requested, or a call fails. Then nothing new is decoded,
 the frames before the failed one are encoded, and the runs are joined.
-A host that dies is replaced, and the stream goes back to the last frame that was done: a cursor and a
+A host that dies is replaced, and the stream goes back to the last batch that was done: a cursor and a
 memory are all that the next one needs of the past, and calls are pure, so the results are the same.
 """
 
@@ -18,19 +19,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE, FRAME_RESULTS, MEMORY, SOURCE, Before
-from pipeline.host import CallReport, FrameCall
+from pipeline.host import BatchCall, CallReport, frames_text
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Group, Plan
 from pipeline.restarts import JOIN, Restarts
 from pipeline.resume import ResumePoint
-from pipeline.runs import DoneFrame, RunWriter
+from pipeline.runs import DoneBatch, RunWriter
 from pipeline.shares import Shares
 from pipeline.statistics import Statistics
 
@@ -42,15 +43,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameInFlight:
-    """A frame between decoding and its panoptic map."""
+class BatchInFlight:
+    """Frames between decoding and their panoptic maps."""
 
     index: int
-    results: DoneFrame
+    """Of the first one."""
+    results: DoneBatch
     reports: tuple[tuple[str, Ref], ...]
     """Host and its report, in the order of submission."""
     past: Mapping[str, Ref]
-    """Values that the next frame needs of this one."""
+    """Values that the next batch needs of this one."""
     cursor: Cursor
 
     @property
@@ -96,6 +98,7 @@ class StreamDriver:
         """
         self._stream = source.name
         self._decode, *self._groups = plan.groups
+        self._batch_frames = plan.batch_frames
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
         self._on_frame, self._number = on_frame, number
         self._source = executor.put(source)
@@ -109,10 +112,10 @@ class StreamDriver:
         links = [link for group in plan.groups for link in group.inputs]
         self._needed_later = {link.value for link in links if isinstance(link, Before)}
         self._past: Mapping[str, Ref] = {}
-        """Values of the last frame that was submitted, as far as the next one needs them."""
+        """Values of the last batch that was submitted, as far as the next one needs them."""
         self._next_index = 0
-        self._in_flight: deque[FrameInFlight] = deque()
-        self._last_done: FrameInFlight | None = None
+        self._in_flight: deque[BatchInFlight] = deque()
+        self._last_done: BatchInFlight | None = None
         self._failed_index: int | None = None
         self._joining: Ref = None
         """The joining under way."""
@@ -152,7 +155,7 @@ class StreamDriver:
     def take(self, done: set[Ref]) -> None:
         """Take in what is done; other streams' references among it do not matter."""
         while self._in_flight and self._in_flight[0].done in done:
-            self._take_frame(self._in_flight.popleft())
+            self._take_batch(self._in_flight.popleft())
         if self._decoding is not None and self._decoding["cursor"] in done:
             self._take_decoded(self._decoding)
         try:
@@ -210,26 +213,26 @@ class StreamDriver:
                     return
 
     def _restored(self, start: ResumePoint) -> tuple[dict[str, Ref], Cursor]:
-        """What the first frame needs of the one before, which is decoded again; the cursor behind that."""
+        """What the first batch needs of the one before, which is decoded again; the cursor behind that."""
         before = {"cursor": self._executor.put(start.checkpoint.before)}
-        index = start.num_frames - 1
+        call = self._call(start.num_frames - self._batch_frames)
         values = {SOURCE: self._source}
-        values |= self._submit(self._decode, index, values, before)
+        values |= self._submit(self._decode, call, values, before)
         for group in self._groups:
             makes = self._needed_later.intersection(group.outputs)
             if makes and MEMORY not in makes:
-                values |= self._submit(group, index, values, before)
+                values |= self._submit(group, call, values, before)
         values[MEMORY] = self._executor.put(start.checkpoint.memory)
         return {name: values[name] for name in self._needed_later}, self._executor.result(values["cursor"])
 
-    # the way of a frame
+    # the way of a batch
 
     def _may_decode(self) -> bool:
         if self._gets_no_more() or self._decoding is not None:
             return False
-        in_flight, limits = len(self._in_flight), self._limits
-        held = in_flight + self._writer.num_gathered
-        return in_flight < limits.window_frames and held < limits.window_frames + limits.run_frames
+        in_flight = sum(batch.results.num_frames for batch in self._in_flight) + self._batch_frames
+        window, held = self._limits.window_frames, in_flight + self._writer.num_gathered
+        return in_flight <= window and held <= window + self._limits.run_frames
 
     def _gets_no_more(self) -> bool:
         """No further frame is decoded: the source has ended, or a failure or a stop is in the way."""
@@ -239,10 +242,14 @@ class StreamDriver:
 
     def _submit_decode(self) -> None:
         values = {SOURCE: self._source}
-        self._decoding = self._submit(self._decode, self._next_index, values, self._past)
+        self._decoding = self._submit(self._decode, self._call(self._next_index), values, self._past)
+
+    def _call(self, first_index: int) -> BatchCall:
+        """Of as many frames as the source may have."""
+        return BatchCall(stream=self._stream, first_index=first_index, num_frames=self._batch_frames)
 
     def _take_decoded(self, values: dict[str, Ref]) -> None:
-        """The cursor is there: submit the rest of the frame, unless the source has ended."""
+        """The cursor is there: submit the rest, for as many frames as there are."""
         self._decoding = None
         try:
             cursor: Cursor = self._executor.result(values["cursor"])
@@ -250,61 +257,68 @@ class StreamDriver:
             self._survives(error, self._decode.name, self._next_index)  # then it is submitted again
             return
         before, self.cursor = self.cursor, cursor
-        if not cursor.ended:
-            self._submit_frame(values, before, cursor)
+        num_frames = cursor.index + 1 - self._next_index
+        if num_frames:
+            self._submit_rest(num_frames, values, before, cursor)
 
-    def _submit_frame(self, values: dict[str, Ref], before: Cursor | None, cursor: Cursor) -> None:
+    def _submit_rest(
+        self, num_frames: int, values: dict[str, Ref], before: Cursor | None, cursor: Cursor
+    ) -> None:
+        call = replace(self._call(self._next_index), num_frames=num_frames)
         values[SOURCE] = self._source
         reports = [(self._decode.name, values.pop(_report(self._decode)))]
         for group in self._groups:
-            values.update(self._submit(group, self._next_index, values, self._past))
-            host = group.host_of(self._number, self._next_index)
-            reports.append((host, values.pop(_report(group))))
+            values.update(self._submit(group, call, values, self._past))
+            reports.append((self._host_of(group, call), values.pop(_report(group))))
         self._past = {name: values[name] for name in self._needed_later}
+        results = {name: values[name] for name in FRAME_RESULTS}
         self._in_flight.append(
-            FrameInFlight(
+            BatchInFlight(
                 index=self._next_index,
-                results=DoneFrame(**{name: values[name] for name in FRAME_RESULTS}, before=before),
+                results=DoneBatch(num_frames=num_frames, before=before, **results),
                 reports=tuple(reports),
                 past=self._past,
                 cursor=cursor,
             )
         )
-        self._next_index += 1
+        self._next_index += num_frames
+
+    def _host_of(self, group: Group, call: BatchCall) -> str:
+        return group.host_of(self._number, call.first_index // self._batch_frames)
 
     def _submit(
-        self, group: Group, index: int, values: Mapping[str, Ref], past: Mapping[str, Ref]
+        self, group: Group, call: BatchCall, values: Mapping[str, Ref], past: Mapping[str, Ref]
     ) -> dict[str, Ref]:
-        """Submit a group's call for a frame; its outputs by name, and its reports."""
+        """Submit a group's call; its outputs by name, and its report."""
         inputs = [
             past.get(link.value) if isinstance(link, Before) else values[link.value] for link in group.inputs
         ]
-        call = FrameCall(stream=self._stream, index=index)
-        host = group.host_of(self._number, index)
-        refs = self._executor.submit(host, call, inputs, len(group.outputs) + 1)
+        refs = self._executor.submit(self._host_of(group, call), call, inputs, len(group.outputs) + 1)
         return dict(zip((*group.outputs, _report(group)), refs, strict=True))
 
-    def _take_frame(self, frame: FrameInFlight) -> None:
+    def _take_batch(self, batch: BatchInFlight) -> None:
         reports: dict[str, CallReport] = {}
-        for host, ref in frame.reports:
+        for host, ref in batch.reports:
             try:
                 reports[host] = self._executor.result(ref)
             except Exception as error:
-                if self._survives(error, host, frame.index):
+                if self._survives(error, host, batch.index):
                     self._go_back()
                 return
-        self._note(frame.index, reports)
-        self._writer.add(frame.results)
-        self._last_done = frame
+        num_frames = batch.results.num_frames
+        self._note(batch.index, num_frames, reports)
+        self._writer.add(batch.results)
+        self._last_done = batch
         self.restarts.went_on(encoder=False)
-        self.num_done += 1
-        self._on_frame(self.num_done)
+        for _ in range(num_frames):
+            self.num_done += 1
+            self._on_frame(self.num_done)
 
-    def _note(self, index: int, reports: Mapping[str, CallReport]) -> None:
-        waits_s = self.statistics.add_frame(stage for report in reports.values() for stage in report.stages)
+    def _note(self, index: int, num_frames: int, reports: Mapping[str, CallReport]) -> None:
+        waits_s = self.statistics.add_batch(reports.values(), num_frames)
         for host, report in reports.items():
-            self.shares.add(host, report.worker, index)
-            self._executor.record(host, report, 1, waits_s)
+            self.shares.add(host, report.worker, index, num_frames)
+            self._executor.record(host, report, num_frames, waits_s)
 
     # failure
 
@@ -322,23 +336,24 @@ class StreamDriver:
         return self.restarts.add(host, index, blamed=not of_other_stream)
 
     def _go_back(self) -> None:
-        """Give up all frames in flight, and go on behind the last one that was done."""
+        """Give up all frames in flight, and go on behind the last batch that was done."""
         self._in_flight.clear()
         self._decoding = None
         last = self._last_done
         if last is None:
             self._begin()
         else:
-            self._past, self._next_index, self.cursor = last.past, last.index + 1, last.cursor
+            self._next_index = last.index + last.results.num_frames
+            self._past, self.cursor = last.past, last.cursor
 
     def _fail(self, error: Exception, host: str, index: int) -> None:
         """Remember the failure that comes first in the stream; frames from there on are given up."""
         if self._failed_index is not None and self._failed_index <= index:
             return
         if isinstance(error, HostDiedError):
-            error.add_note(f"stage {host}, stream {self._stream}, frame {index}")
+            error.add_note(f"stage {host}, stream {self._stream}, {frames_text(index, self._batch_frames)}")
         self.error, self._failed_index = error, index
-        self._in_flight = deque(frame for frame in self._in_flight if frame.index < index)
+        self._in_flight = deque(batch for batch in self._in_flight if batch.index < index)
         self._decoding = None
 
 

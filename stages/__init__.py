@@ -20,7 +20,11 @@ Message = Any
 
 
 class Stage(Protocol):
-    """A pure function of its inputs, in the order of the graph."""
+    """A pure function of its inputs, in the order of the graph.
+
+    A stage that can do several consecutive frames at once also has `batch`: of each input a sequence, a
+    value a frame, and of the output too.
+    """
 
     def __call__(self, *inputs: Message) -> Message: ...
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
+from torch import Tensor
 
 from configs.schema import Settings
 from models.boxes import select_objects
@@ -10,7 +14,18 @@ from models.heads import region_levels
 from models.panoptic import remove_hidden_masks
 from models.vpsnet import VPSNet
 from stages.messages import Detections, Features
-from stages.network import load_network, precision
+from stages.network import load_network, precision, stacked
+
+
+class Objects(NamedTuple):
+    """What the box head found in one frame, in descending score."""
+
+    boxes: Tensor
+    """(N, 4)"""
+    scores: Tensor
+    """(N,)"""
+    labels: Tensor
+    """(N,) in 1..T."""
 
 
 class DetectStage:
@@ -23,40 +38,67 @@ class DetectStage:
         things = self._network.architecture.thing_ids
         self._class_of_label = torch.tensor([-1, *things], device=settings.run.device)
 
-    @torch.inference_mode()
     def __call__(self, features: Features) -> Detections:
         """Objects in descending score, above the settings' threshold.
 
         A second box on a part of an object goes here, before tracking, so that it takes no identity.
         """
-        network, rules, levels = self._network, self._settings.detect, features.levels
+        return self.batch([features])[0]
+
+    @torch.inference_mode()
+    def batch(self, features: Sequence[Features]) -> list[Detections]:
+        """Those of several frames of one size."""
+        network, levels = self._network, stacked(features)
         size = (levels[0].shape[-2] * 4, levels[0].shape[-1] * 4)
         with precision(self._settings):
             semantic = network.semantic(levels)
-            proposals, _ = network.proposals(levels, size, [features.network_size])
+            proposals, _ = network.proposals(levels, size, [frame.network_size for frame in features])
             readable = region_levels(levels)
-            logits, codes = network.box(readable, proposals, size)
-            boxes, scores, labels = select_objects(
-                logits,
-                codes,
-                proposals[0],
-                features.network_size,
-                score_threshold=rules.score_threshold,
-                nms_iou=rules.nms_iou,
-                max_objects=rules.max_objects,
+            found = self._selected(network.box(readable, proposals, size), proposals, features)
+            boxes, labels = [objects.boxes for objects in found], [objects.labels for objects in found]
+            masks = network.mask(readable, boxes, torch.cat(labels), size)
+            of_frames = zip(found, torch.split(masks, [len(x) for x in boxes]), features, strict=True)
+            kept = [self._without_hidden(*of_frame) for of_frame in of_frames]
+            boxes = [objects.boxes for objects, _ in kept]
+            embeddings = torch.split(network.track(readable, boxes, size), [len(x) for x in boxes])
+        return [
+            Detections(
+                index=frame.index,
+                boxes=objects.boxes,
+                scores=objects.scores,
+                classes=self._class_of_label[objects.labels],
+                mask_logits=mask,
+                embeddings=embedding,
+                semantic_logits=semantic[position : position + 1],
+                network_size=frame.network_size,
+                frame_size=frame.frame_size,
             )
-            masks = network.mask(readable, [boxes], labels, size)
-            kept = remove_hidden_masks(boxes, labels, masks, features.network_size, rules.mask_overlap_max)
-            boxes, scores, labels, masks = boxes[kept], scores[kept], labels[kept], masks[kept]
-            embeddings = network.track(readable, [boxes], size)
-        return Detections(
-            index=features.index,
-            boxes=boxes,
-            scores=scores,
-            classes=self._class_of_label[labels],
-            mask_logits=masks,
-            embeddings=embeddings,
-            semantic_logits=semantic,
-            network_size=features.network_size,
-            frame_size=features.frame_size,
+            for position, (frame, (objects, mask), embedding) in enumerate(
+                zip(features, kept, embeddings, strict=True)
+            )
+        ]
+
+    def _selected(
+        self, predicted: tuple[Tensor, Tensor], proposals: Sequence[Tensor], features: Sequence[Features]
+    ) -> list[Objects]:
+        """The box head's logits and codes of all proposals -> the objects of each frame."""
+        rules, counts = self._settings.detect, [len(regions) for regions in proposals]
+        logits, codes = (torch.split(values, counts) for values in predicted)
+        return [
+            Objects(
+                *select_objects(
+                    *(logits[position], codes[position], proposals[position], frame.network_size),
+                    score_threshold=rules.score_threshold,
+                    nms_iou=rules.nms_iou,
+                    max_objects=rules.max_objects,
+                )
+            )
+            for position, frame in enumerate(features)
+        ]
+
+    def _without_hidden(self, objects: Objects, masks: Tensor, frame: Features) -> tuple[Objects, Tensor]:
+        kept = remove_hidden_masks(
+            *(objects.boxes, objects.labels, masks, frame.network_size),
+            self._settings.detect.mask_overlap_max,
         )
+        return Objects(*(values[kept] for values in objects)), masks[kept]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,19 +24,26 @@ class FeaturesStage:
         self._settings = settings
         self._network = network or load_network(settings, ("backbone", "pyramid"))
 
-    @torch.inference_mode()
     def __call__(self, frame: Frame) -> Features:
         """The unfused pyramid P2..P6 of a frame, float32."""
-        size = network_size(frame.size, self._settings.input)
-        image = network_input(frame.image, size, self._settings.run.device)
+        return self.batch([frame])[0]
+
+    @torch.inference_mode()
+    def batch(self, frames: Sequence[Frame]) -> list[Features]:
+        """Those of several frames of one size."""
+        size, device = network_size(frames[0].size, self._settings.input), self._settings.run.device
+        images = torch.cat([network_input(frame.image, size, device) for frame in frames])
         with precision(self._settings):
-            levels = self._network.extract(image)
-        return Features(
-            index=frame.index,
-            levels=tuple(level.float() for level in levels),
-            network_size=size,
-            frame_size=frame.size,
-        )
+            levels = [level.float() for level in self._network.extract(images)]
+        return [
+            Features(
+                index=frame.index,
+                levels=tuple(level[position : position + 1] for level in levels),
+                network_size=size,
+                frame_size=frame.size,
+            )
+            for position, frame in enumerate(frames)
+        ]
 
 
 def network_input(image: np.ndarray, size: Size, device: str) -> Tensor:

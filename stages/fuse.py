@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,7 +12,7 @@ from torch.nn import functional
 from configs.schema import Settings
 from models.vpsnet import VPSNet
 from stages.messages import Features, Flow
-from stages.network import load_network, precision
+from stages.network import load_network, precision, stacked
 
 
 class FuseStage:
@@ -22,23 +25,32 @@ class FuseStage:
         if settings.model.fuse and network is None:
             self._network = load_network(settings, ("fusion",))
 
-    @torch.inference_mode()
     def __call__(self, features: Features, previous: Features | None, flow: Flow | None) -> Features:
         """The first frame is fused with itself, without flow."""
+        return self.batch([features], [previous], [flow])[0]
+
+    @torch.inference_mode()
+    def batch(
+        self,
+        features: Sequence[Features],
+        previous: Sequence[Features | None],
+        flows: Sequence[Flow | None],
+    ) -> list[Features]:
+        """Several frames of one size, each with the one before it."""
         if not self._settings.model.fuse:
-            return features
+            return list(features)
         assert self._network is not None
-        reference = previous or features
+        references = [before or current for current, before in zip(features, previous, strict=True)]
         stride = self._settings.flow.stride
-        field = flow_over_input(features, flow, stride)
+        fields = [flow_over_input(*pair, stride) for pair in zip(features, flows, strict=True)]
         with precision(self._settings):
-            levels = self._network.fusion(features.levels, reference.levels, field, stride)
-        return Features(
-            index=features.index,
-            levels=tuple(level.float() for level in levels),
-            network_size=features.network_size,
-            frame_size=features.frame_size,
-        )
+            levels = self._network.fusion(stacked(features), stacked(references), torch.cat(fields), stride)
+        return [
+            dataclasses.replace(
+                current, levels=tuple(level[position : position + 1].float() for level in levels)
+            )
+            for position, current in enumerate(features)
+        ]
 
 
 def flow_over_input(features: Features, flow: Flow | None, stride: int) -> Tensor:

@@ -152,7 +152,7 @@ class Checkpoint:
     """All that the frames behind a run of frames need of the past, for another process to go on there."""
 
     before: Cursor | None
-    """Where decoding stood before the last frame of the run, which is decoded again; None: at the start."""
+    """Where decoding stood before the last batch of the run, which is decoded again; None: at the start."""
     memory: TrackMemory
     """After the last frame of the run."""
 

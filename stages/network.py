@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from configs.categories import thing_ids
 from configs.errors import WeightsError
@@ -15,6 +16,7 @@ from configs.schema import Settings
 from models.backbone import fold_norms
 from models.vpsnet import PARTS, Architecture, VPSNet
 from models.weights import load_weights
+from stages.messages import Features
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,6 +69,12 @@ def prepare(network: VPSNet, settings: Settings) -> VPSNet:
     network = copy.deepcopy(network).eval()
     fold_norms(network)
     return network.to(device).to(memory_format=torch.channels_last)
+
+
+def stacked(features: Sequence[Features]) -> tuple[Tensor, ...]:
+    """P2..P6 of several frames of one size, each (B, C, h, w)."""
+    levels = zip(*(frame.levels for frame in features), strict=True)
+    return tuple(torch.cat(level) if len(level) > 1 else level[0] for level in levels)
 
 
 def precision(settings: Settings) -> AbstractContextManager[object]:

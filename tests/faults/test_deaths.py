@@ -28,7 +28,7 @@ from tests.pipeline.toy import (
 pytestmark = pytest.mark.slow
 
 STAGES = (*(node.name for node in GRAPH), ENCODE)
-LIMITS = Limits(window_frames=4, run_frames=3)
+LIMITS = Limits(window_frames=4, run_frames=4)
 
 
 def deaths_of(stage: str, calls: Collection[int], folder: Path) -> Deaths:
@@ -47,9 +47,11 @@ def undisturbed(folder: Path, num_frames: int) -> list[tuple[int, int]]:
     return read_results(folder)
 
 
-@pytest.mark.parametrize(("placement", "replicas"), [("split", 1), ("fused", 1), ("fused", 2)])
+@pytest.mark.parametrize(
+    ("placement", "replicas", "batch_frames"), [("split", 1, 1), ("fused", 1, 1), ("fused", 2, 2)]
+)
 def test_the_results_are_the_same_after_deaths_of_every_stage(
-    tmp_path: Path, placement: Placement, replicas: int
+    tmp_path: Path, placement: Placement, replicas: int, batch_frames: int
 ) -> None:
     num_frames = 40
     golden = undisturbed(tmp_path / "golden", num_frames)
@@ -64,6 +66,7 @@ def test_the_results_are_the_same_after_deaths_of_every_stage(
         factory=make_factory(deaths=deaths),
         limits=LIMITS,
         replicas=replicas,
+        batch_frames=batch_frames,
     )
     assert driver.error is None
     assert read_results(tmp_path) == golden

@@ -110,6 +110,19 @@ def test_run_json_tells_who_did_the_frames_before_and_after_the_stop(
     assert encoded == [f"0-{kept - 1}", f"{kept}-{NUM_FRAMES - 1}"]
 
 
+@pytest.mark.parametrize("placement", ["fused", "split"])
+def test_a_run_in_batches_goes_on(weights: Path, pictures: Path, tmp_path: Path, placement: str) -> None:
+    # runs of 4 frames become runs of one batch
+    sources, settings = expand_sources([str(pictures)]), settings_with(weights, "run.batch_frames=3")
+    (whole,) = run(sources, settings, tmp_path / "whole")
+    run(sources, settings, tmp_path / "parts", on_progress=stopping_at(7))
+    settings = settings_with(weights, "run.batch_frames=3", f"run.placement={placement}")
+    seen: list[Progress] = []
+    (report,) = run(sources, settings, tmp_path / "parts", resume=True, on_progress=seen.append)
+    assert seen[0].num_done == 12
+    assert digests(report.output) == digests(whole.output)
+
+
 def test_runs_of_one_frame_go_on_as_well(weights: Path, pictures: Path, tmp_path: Path) -> None:
     sources, settings = expand_sources([str(pictures)]), settings_with(weights, "encode.run_frames=1")
     (whole,) = run(sources, settings, tmp_path / "whole")
@@ -164,6 +177,7 @@ def test_resuming_nothing_is_a_run_from_the_start(
         ("track.ttl_frames=7", r"moving: track\.ttl_frames was 60 and is 7 now; .* --overwrite"),
         ("encode.run_frames=5", r"moving: encode\.run_frames was 4 and is 5 now"),
         ("run.threads=2", r"run\.threads was 1 and is 2 now"),
+        ("run.batch_frames=2", r"run\.batch_frames was 1 and is 2 now"),
     ],
 )
 def test_other_settings_are_refused_and_nothing_is_touched(

@@ -28,6 +28,7 @@ def drive(
     interrupt: Interrupt | None = None,
     on_frame: Callable[[int], None] = lambda num_done: None,
     replicas: int = 1,
+    batch_frames: int = 1,
 ) -> StreamDriver:
     """The driver of a stream that has ended; its results are in `output`."""
     (driver,) = drive_all(
@@ -39,6 +40,7 @@ def drive(
         interrupt=interrupt,
         on_frame=lambda name, num_done: on_frame(num_done),
         replicas=replicas,
+        batch_frames=batch_frames,
     )
     return driver
 
@@ -55,9 +57,10 @@ def drive_all(
     at_once: int = 64,
     budget_bytes: int = 100,
     replicas: int = 1,
+    batch_frames: int = 1,
 ) -> list[StreamDriver]:
     """The drivers of several streams, in their order; each needs 10 bytes and has a folder of its own."""
-    settings = make_settings(executor_name, placement, replicas)
+    settings = make_settings(executor_name, placement, replicas, batch_frames)
     plan = make_plan(settings)
     executor = open_executor(plan, settings, factory or make_factory())
     drivers: list[StreamDriver] = []

@@ -48,9 +48,25 @@ def test_the_window_shrinks_when_runs_are_at_one() -> None:
     assert fitted((1000, 1000), settings_of(30)) == Limits(window_frames=3, run_frames=1)
 
 
+def test_runs_and_window_hold_whole_batches() -> None:
+    settings = settings_of(100)
+    run = settings.run.model_copy(update={"batch_frames": 3})
+    # 6 + 3 x 3 = 15 frames of 5 MB; without batches runs would have 4
+    assert fitted((1000, 1000), settings.model_copy(update={"run": run})) == Limits(
+        window_frames=6, run_frames=3
+    )
+
+
 def test_too_little_names_the_figure_that_is_needed() -> None:
     with pytest.raises(SettingsError, match=r"19 MB is too little for frames of 1000x1000.* at least 20"):
         fitted((1000, 1000), settings_of(19))
+
+
+def test_a_small_store_without_a_budget_is_an_error_whose_remedy_works() -> None:
+    size, allowed = (1080, 1920), budget_bytes(settings_of(0), 200_000_000)
+    with pytest.raises(SettingsError, match=r"80 MB is too little .* in runs of 10; .* set it to 80"):
+        fit(size, settings_of(0), allowed)
+    assert fitted(size, settings_of(80)).run_frames == 1
 
 
 def test_the_length_of_runs_does_not_depend_on_how_the_work_is_spread() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -36,23 +37,58 @@ def test_every_executor_and_placement_gives_the_same_results(
     assert driver.num_written == 5
 
 
-@pytest.mark.parametrize("executor", EVERYWHERE)
-@pytest.mark.parametrize("placement", ["split", "fused"])
-@pytest.mark.parametrize("replicas", [2, 3])
-def test_any_number_of_replicas_gives_the_same_results(
-    tmp_path: Path, executor: ExecutorName, placement: Placement, replicas: int
+@pytest.fixture(scope="module")
+def fifty(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, int]]:
+    """The results of fifty frames, one host for each stage."""
+    folder = tmp_path_factory.mktemp("fifty")
+    drive(folder, "inline", "split", source=ToySource(num_frames=50))
+    return read_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("executor", "placement", "replicas", "batch_frames"),
+    [
+        *product(IN_PROCESS, ["split", "fused"], [2, 3], [1]),
+        *product(IN_PROCESS, ["split", "fused"], [1, 2], [2, 4]),
+        pytest.param("ray", "fused", 2, 1, marks=pytest.mark.slow),
+        pytest.param("ray", "split", 3, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_any_number_of_replicas_and_frames_in_a_batch_gives_the_same_results(
+    fifty: list[tuple[int, int]],
+    tmp_path: Path,
+    executor: ExecutorName,
+    placement: Placement,
+    replicas: int,
+    batch_frames: int,
 ) -> None:
-    for name, count in (("one", 1), ("many", replicas)):
-        (tmp_path / name).mkdir()
-        drive(
-            tmp_path / name,
-            executor if count > 1 else "inline",
-            placement,
-            source=ToySource(num_frames=50),
-            limits=Limits(window_frames=12, run_frames=3),
-            replicas=count,
-        )
-    assert read_results(tmp_path / "many") == read_results(tmp_path / "one")
+    driver = drive(
+        tmp_path,
+        executor,
+        placement,
+        source=ToySource(num_frames=50),
+        limits=Limits(window_frames=12, run_frames=4),
+        replicas=replicas,
+        batch_frames=batch_frames,
+    )
+    assert (driver.num_done, driver.num_written, driver.error) == (50, 50, None)
+    assert read_results(tmp_path) == fifty
+
+
+@pytest.mark.parametrize("executor", IN_PROCESS)
+def test_batches_before_one_with_a_failing_frame_are_written(tmp_path: Path, executor: ExecutorName) -> None:
+    factory = make_factory(Fault(stage="track", index=3))
+    driver = drive(
+        tmp_path,
+        executor,
+        "split",
+        factory=factory,
+        batch_frames=2,
+        limits=Limits(window_frames=4, run_frames=2),
+    )
+    assert driver.error is not None
+    assert driver.error.__notes__ == ["stage track, stream toy, frame 3"]
+    assert read_results(tmp_path) == GOLDEN[:2]
 
 
 @pytest.mark.parametrize("executor", IN_PROCESS)

@@ -6,7 +6,7 @@ from configs.errors import SettingsError
 from configs.resolve import resolve
 from configs.schema import RunSettings, Settings
 from pipeline.graph import Before, Node, Now
-from pipeline.placement import BLOCK_FRAMES, Group, make_plan, window_frames
+from pipeline.placement import BLOCK_BATCHES, Group, make_plan, window_frames
 from tests.pipeline.toy import make_settings
 
 
@@ -64,16 +64,22 @@ def test_replicas_share_the_frames_of_all_but_decode_and_track() -> None:
     }  # fmt: skip
 
 
-def test_blocks_of_frames_go_round_the_replicas_each_stream_from_another_one() -> None:
+def test_blocks_of_batches_go_round_the_replicas_each_stream_from_another_one() -> None:
     group = groups_by_name(make_settings(placement="split", replicas=3))["detect"]
-    first = [group.host_of(0, index) for index in range(4 * BLOCK_FRAMES)]
-    assert first == [f"detect {number}" for number in (1, 2, 3, 1) for _ in range(BLOCK_FRAMES)]
+    first = [group.host_of(0, index) for index in range(4 * BLOCK_BATCHES)]
+    assert first == [f"detect {number}" for number in (1, 2, 3, 1) for _ in range(BLOCK_BATCHES)]
     assert [group.host_of(stream, 0) for stream in range(4)] == [f"detect {n}" for n in (1, 2, 3, 1)]
 
 
 def test_enough_frames_are_in_flight_for_all_replicas() -> None:
     assert window_frames(make_settings(replicas=1)) == 6
     assert window_frames(make_settings(replicas=4)) == 20
+
+
+def test_a_window_holds_whole_batches_and_more_than_one() -> None:
+    assert window_frames(make_settings(batch_frames=4)) == 8
+    assert window_frames(make_settings(batch_frames=8)) == 16
+    assert window_frames(make_settings(replicas=2, batch_frames=4)) == 40
 
 
 def test_auto_on_a_graphics_card_estimates_opencv_flow_beside_it() -> None:

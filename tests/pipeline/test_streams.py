@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from tests.pipeline.driving import drive, drive_all
 from tests.pipeline.toy import ExecutorName, Fault, Placement, ToySource, make_factory, read_results
 
 LENGTHS = (5, 12, 0, 1, 30, 7)
-EVERYWHERE = ("inline", "local", pytest.param("ray", marks=pytest.mark.slow))
 
 
 def toy_streams(folder: Path) -> list[tuple[ToySource, Path]]:
@@ -28,9 +28,14 @@ def by_itself(folder: Path, source: ToySource) -> list[tuple[int, int]]:
     return read_results(folder)
 
 
-@pytest.mark.parametrize("placement", ["split", "fused"])
-@pytest.mark.parametrize("executor", EVERYWHERE)
-@pytest.mark.parametrize("at_once", [1, 3, 6])
+@pytest.mark.parametrize(
+    ("executor", "placement", "at_once"),
+    [
+        *product(["inline", "local"], ["split", "fused"], [1, 3, 6]),
+        pytest.param("ray", "split", 3, marks=pytest.mark.slow),
+        pytest.param("ray", "fused", 6, marks=pytest.mark.slow),
+    ],
+)
 def test_each_stream_has_the_results_of_a_run_by_itself(
     tmp_path: Path, executor: ExecutorName, placement: Placement, at_once: int
 ) -> None:

@@ -86,10 +86,20 @@ def make_factory(
 
 
 def make_settings(
-    executor: ExecutorName = "inline", placement: Placement = "fused", replicas: int = 1
+    executor: ExecutorName = "inline",
+    placement: Placement = "fused",
+    replicas: int = 1,
+    batch_frames: int = 1,
 ) -> Settings:
     """Settings as after `resolve`."""
-    run = RunSettings(executor=executor, placement=placement, replicas=replicas, device="cpu", threads=1)
+    run = RunSettings(
+        executor=executor,
+        placement=placement,
+        replicas=replicas,
+        batch_frames=batch_frames,
+        device="cpu",
+        threads=1,
+    )
     return Settings(run=run)
 
 
@@ -100,6 +110,8 @@ def _build(
     fatal = next((each for each in deaths if each.stage == name), None)
     if name == "encode":
         return ToyEncode(mine, fatal)
+    if name in ("features", "fuse", "detect"):  # those of the network
+        return ToyBatchStage(name, mine, delay_s, fatal)
     return ToyStage(name, mine, delay_s, fatal)
 
 
@@ -136,6 +148,18 @@ class ToyStage:
             _go_wrong(self._fault)
         self.num_calls += 1
         return self._function(*inputs)
+
+
+class ToyBatchStage(ToyStage):
+    """One that does several frames at once, and remembers how many."""
+
+    def __init__(self, name: str, fault: Fault | None, delay_s: float, deaths: Deaths | None = None) -> None:
+        super().__init__(name, fault, delay_s, deaths)
+        self.batches: list[int] = []
+
+    def batch(self, *inputs: Sequence[Any]) -> list[Any]:
+        self.batches.append(len(inputs[0]))
+        return [self(*of_frame) for of_frame in zip(*inputs, strict=True)]
 
 
 def decode(source: ToySource, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:

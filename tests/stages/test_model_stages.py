@@ -134,6 +134,28 @@ def test_an_object_that_better_ones_of_its_class_cover_is_not_handed_on(
     assert counts[0] > counts[1] > 0
 
 
+@pytest.mark.parametrize("threshold", [0.05, 1.0])
+def test_a_batch_gives_what_its_frames_give_one_by_one(
+    settings: Settings, network: VPSNet, threshold: float
+) -> None:
+    rules = settings.detect.model_copy(update={"score_threshold": threshold})  # at 1.0 nothing is found
+    detect = DetectStage(settings.model_copy(update={"detect": rules}), network)
+    extract, flow, fuse = FeaturesStage(settings, network), FlowStage(settings), FuseStage(settings, network)
+    frames = [_frame(index, shift=16 * index) for index in range(3)]
+    features = extract.batch(frames)
+    flows = [flow(frame, before) for frame, before in zip(frames, [None, *frames], strict=False)]
+    together = detect.batch(fuse.batch(features, [None, *features[:2]], flows))
+    before = None
+    for frame, field, of_batch in zip(frames, flows, together, strict=True):
+        alone = extract(frame)
+        found = detect(fuse(alone, before, field))
+        assert of_batch.index == found.index
+        for name in ("boxes", "scores", "classes", "mask_logits", "embeddings", "semantic_logits"):
+            torch.testing.assert_close(getattr(of_batch, name), getattr(found, name), rtol=1e-3, atol=1e-3)
+        before = alone
+    assert any(len(found.boxes) for found in together) == (threshold < 1)
+
+
 def test_missing_weights_are_an_error_that_names_the_remedy(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"model\.weights is not set.*--set model\.weights=FILE"):
         load_network(settings)
