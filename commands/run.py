@@ -31,7 +31,9 @@ def run_command(
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="local|auto|HOST:PORT", help="Ray of its own, or the cluster to run on."),
+        typer.Option(
+            metavar="local|auto|[ray://]HOST:PORT", help="Ray of its own, or the cluster to run on."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="auto|cpu|cuda", help="What computes the model.")

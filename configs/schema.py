@@ -28,6 +28,8 @@ Fraction01 = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 OWN_RAY = "local"
 """The address of a Ray that a run starts for itself."""
+RAY_CLIENT = "ray://"
+"""What addresses of Ray Client servers begin with."""
 Part = Literal["backbone", "pyramid", "fusion", "semantic", "proposals", "box", "mask", "track"]
 """Of the network (`models.vpsnet.PARTS`)."""
 
@@ -174,18 +176,15 @@ class RunSettings(Section):
     executor: Literal["ray", "local", "inline"] = "ray"
     address: str = OWN_RAY
     """Of the Ray that the executor ray uses: local, one of its own that ends with the run; auto or HOST:PORT,
-    a cluster that is there, of which this machine is a node."""
+    a cluster that is there, of which this machine is a node; ray://HOST:PORT, the Ray Client server of a
+    cluster whose head has sources and output under the same paths as this machine."""
 
     @field_validator("address")
     @classmethod
-    def _of_a_node(cls, address: str) -> str:
-        host, _, port = address.rpartition(":")
+    def _is_known(cls, address: str) -> str:
+        host, _, port = address.removeprefix(RAY_CLIENT).rpartition(":")
         if address not in (OWN_RAY, "auto") and not (host and port.isdecimal() and "/" not in host):
-            raise PydanticCustomError(
-                "address",
-                "Must be local, auto or HOST:PORT: files are read and written where the program runs, so "
-                "run it on a node of the cluster",
-            )
+            raise PydanticCustomError("address", "Must be local, auto, HOST:PORT or ray://HOST:PORT")
         return address
 
     placement: Literal["auto", "split", "fused"] = "auto"

@@ -17,7 +17,7 @@ from typing import Any
 
 from configs.errors import SettingsError
 from configs.resolve import OPENMP
-from configs.schema import OWN_RAY, Settings
+from configs.schema import OWN_RAY, RAY_CLIENT, Settings
 from pipeline.budget import object_store_bytes
 from pipeline.metrics import check_port
 
@@ -107,7 +107,7 @@ def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except (ImportError, OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise SettingsError(
             f"run.address: no Ray cluster can be joined at {address} ({_reason(error)}); start one with "
             "`ray start --head`, with this machine a node of it, and all with the same Python, Ray, "
@@ -117,9 +117,7 @@ def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
 
 def _knock(address: str) -> None:
     """OSError if nobody listens there; Ray itself would go on trying for minutes."""
-    if "://" in address:
-        raise ValueError("a Ray client has its files where no worker is")
-    host, _, port = address.rpartition(":")
+    host, _, port = address.removeprefix(RAY_CLIENT).rpartition(":")
     if host:
         socket.create_connection((host, int(port)), _ANSWER_S).close()
 

@@ -14,10 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import StageError
-from configs.schema import Settings
+from configs.errors import SettingsError, StageError
+from configs.schema import OWN_RAY, Settings
 from pipeline.cluster import connect
 from pipeline.executor import HostDiedError, Ref
 from pipeline.graph import DECODE, FRAME_RESULTS
@@ -99,7 +100,13 @@ class RayExecutor:
         self._metrics = RunMetrics()
         groups = plan.hosts
         shares = {name: _uses_card(group, settings) for name, group in groups.items()}
-        card_share = share_of_a_card(sum(shares.values()), int(self._ray.cluster_resources().get("GPU", 0)))
+        try:
+            card_share = share_of_a_card(
+                sum(shares.values()), num_free_cards(self._ray, settings.run.address)
+            )
+        except SettingsError:
+            self.close()
+            raise
         actor_class = self._ray.remote(HostActor)
         self._start: dict[str, Callable[[], ActorHandle[HostActor]]] = {
             name: partial(
@@ -226,9 +233,26 @@ def _process(actor: ActorHandle[HostActor]) -> str:
     return str(actor._actor_id.hex())
 
 
+def num_free_cards(ray: ModuleType, address: str) -> int:
+    """Graphics cards that nobody else has taken, not even in part."""
+    # a Ray that has just started knows what it has before it knows what is free
+    resources = ray.cluster_resources() if address == OWN_RAY else ray.available_resources()
+    return int(resources.get("GPU", 0))
+
+
 def share_of_a_card(num_hosts: int, num_cards: int) -> float:
-    """Of each host, so that all of them fit: Ray takes a part of a card from one card only."""
-    hosts_per_card = math.ceil(num_hosts / max(1, num_cards))
+    """Of each host, so that all of them fit: Ray takes a part of a card from one card only.
+
+    SettingsError if there is none: Ray would wait for one without a word.
+    """
+    if not num_hosts:
+        return 0.0
+    if not num_cards:
+        raise SettingsError(
+            "run.device: cuda, but Ray has no graphics card that is free; wait for one, or --set "
+            "run.device=cpu"
+        )
+    hosts_per_card = math.ceil(num_hosts / num_cards)
     return 1.0 if hosts_per_card <= 1 else math.floor(10_000 / hosts_per_card) / 10_000
 
 

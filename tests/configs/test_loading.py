@@ -63,10 +63,10 @@ def test_an_override_of_a_section_changes_only_what_it_names() -> None:
         ("run.threads=-1", r"run\.threads: -1 is not allowed: .*greater than or equal to 0"),
         ("run.executor=spark", r"run\.executor: 'spark' is not allowed: .*'ray', 'local' or 'inline'"),
         (
-            "run.address=ray://head:10001",
-            r"run\.address: 'ray://head:10001' is not allowed: must be local, auto",
+            "run.address=http://head:10001",
+            r"run\.address: 'http://head:10001' is not allowed: must be local, auto",
         ),
-        ("run.address=head", r"run\.address: 'head' is not allowed: must be local, auto or HOST:PORT"),
+        ("run.address=head", r"run\.address: 'head' is not allowed: must be local, auto, HOST:PORT or ray"),
         ("train.parts=[fuse]", r"train\.parts\.0: 'fuse' is not allowed: .*'fusion'"),
         (
             "train={two_frames: false, parts: [track]}",

@@ -1,13 +1,15 @@
-"""A program of its own: a run on a cluster of two nodes, of which one goes away on the way.
+"""A program of its own: a run on a cluster of two nodes, of which one goes away, then one as a Ray Client.
 
 In a process of its own, because Ray remembers how it joined its first cluster: `python -m
-tests.faults.losing_a_node FOLDER WEIGHTS SOURCE...` writes FOLDER/alone and FOLDER/spread.
+tests.faults.losing_a_node FOLDER WEIGHTS SOURCE...` writes FOLDER/alone, FOLDER/spread and FOLDER/client.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from configs.loading import load_settings
@@ -23,7 +25,8 @@ def main(folder: Path, weights: str, *pictures: str) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES}
+    port = free_port()
+    head = {"num_cpus": 2, "object_store_memory": STORE_BYTES, "ray_client_server_port": port}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     other = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
 
@@ -41,14 +44,20 @@ def main(folder: Path, weights: str, *pictures: str) -> None:
             *OBJECTS,
         ]
         run(sources, load_settings("tiny", [*common, "run.executor=inline"]), folder / "alone")
-        on_cluster = ["run.executor=ray", f"run.address={cluster.address}", "run.replicas=2"]
-        reports = run(
-            sources, load_settings("tiny", [*common, *on_cluster]), folder / "spread", on_progress=take_away
-        )
-        for report in reports:
-            print(report.status, report.num_frames, len(report.restarts))
+        for name, address in (("spread", cluster.address), ("client", f"ray://127.0.0.1:{port}")):
+            settings = load_settings("tiny", [*common, f"run.address={address}", "run.replicas=2"])
+            for report in run(sources, settings, folder / name, on_progress=take_away):
+                print(name, report.status, report.num_frames, len(report.restarts))
     finally:
         cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+def free_port() -> int:
+    """One that nobody listens at, outside of the range that Ray gives to workers."""
+    for port in range(21_000, 22_000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no port is free")
 
 
 if __name__ == "__main__":

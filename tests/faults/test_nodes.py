@@ -15,12 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.slow
-def test_a_node_that_goes_away_changes_no_byte(tmp_path: Path, weights: Path) -> None:
+def test_a_node_that_goes_away_changes_no_byte_nor_does_a_ray_client(tmp_path: Path, weights: Path) -> None:
     pictures = [str(write_moving_pictures(tmp_path / name, 40)) for name in ("one", "two")]
     program = [sys.executable, "-m", "tests.faults.losing_a_node", str(tmp_path), str(weights), *pictures]
     result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
-    told = [line.split() for line in result.stdout.splitlines() if line.startswith(("complete", "failed"))]
-    assert [(status, frames) for status, frames, _ in told] == [("complete", "40")] * 2
-    assert sum(int(restarts) for _, _, restarts in told) > 0
+    told = [line.split() for line in result.stdout.splitlines() if line.startswith(("spread", "client"))]
+    assert [(status, frames) for _, status, frames, _ in told] == [("complete", "40")] * 4
+    restarts = {name: [int(words[3]) for words in told if words[0] == name] for name in ("spread", "client")}
+    assert sum(restarts["spread"]) > 0
+    assert sum(restarts["client"]) == 0
     assert differences(tmp_path / "alone", tmp_path / "spread") == []
+    assert differences(tmp_path / "alone", tmp_path / "client") == []
