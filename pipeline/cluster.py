@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of calls given up behind one that failed
+    # what the driver tells itself, or nobody needs to know
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed|PYTHON worker processes have been started",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_NUM_REDIS_GET_RETRIES": "2",

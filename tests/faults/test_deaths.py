@@ -94,13 +94,16 @@ def test_a_stream_that_kills_its_host_again_and_again_leaves_the_others_alone(tm
 
 
 @pytest.mark.parametrize("stage", ["decode", "flow", ENCODE])
-def test_a_host_that_dies_in_its_first_call_is_replaced(tmp_path: Path, stage: str) -> None:
+def test_a_host_that_dies_in_its_first_call_is_replaced(
+    tmp_path: Path, stage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     factory = make_factory(deaths=[deaths_of(stage, [0], tmp_path)])
     driver = drive(tmp_path, "ray", "split", factory=factory)
     assert driver.error is None
     assert read_results(tmp_path) == list(enumerate(FIRST_RESULTS))
     (restart,) = driver.restarts.done
     assert (restart.host, restart.index) == (stage, 0)
+    assert capfd.readouterr().out == "", "Ray prints nothing; the driver logs it"
 
 
 @pytest.mark.parametrize(("stage", "written"), [("flow", 3), (ENCODE, 2)])
