@@ -14,13 +14,14 @@ from configs.errors import OutputError
 from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
 from pipeline.budget import STORE_BYTES, Limits, budget_bytes, fit, needed_bytes
+from pipeline.claim import claimed
 from pipeline.cluster import look_at
 from pipeline.executor import Executor, open_executor
 from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
 from pipeline.report import Status, StreamReport, describe_work, write_run_json, write_started
-from pipeline.resume import Earlier, ResumePoint, find_earlier
+from pipeline.resume import Earlier, find_earlier
 from pipeline.shares import Entry
 from pipeline.stream import StreamDriver
 from pipeline.streams import WaitingStream, drive
@@ -76,33 +77,24 @@ def run(
     limits = [fit(info.size, settings, budget) for info in infos]
     works = [describe_work(source, settings, limit) for source, limit in zip(sources, limits, strict=True)]
     names = [source.name for source in sources]
-    earlier: Mapping[str, Earlier] = {}
-    if resume:
-        earlier = find_earlier(output, dict(zip(names, works, strict=True)))
-    else:
-        prepare_output(output, names, overwrite=overwrite)
-    hosts = {name: found.hosts for name, found in earlier.items()}
-    for name, work in zip(names, works, strict=True):
-        if name not in earlier or not earlier[name].complete:
-            write_started(output / name, work, hosts.get(name, ()))
-    streams = [
-        Stream(
-            source=source,
-            info=info,
-            limits=limit,
-            work=work,
-            hosts=hosts.get(source.name, ()),
-            output=output / source.name,
-        )
-        for source, info, limit, work in zip(sources, infos, limits, works, strict=True)
-    ]
-    done = {
-        name: _report_again(name, output / name, found) for name, found in earlier.items() if found.complete
-    }
-    left = [stream for stream in streams if stream.source.name not in done]
-    if left:
-        points = {name: found.point for name, found in earlier.items()}
-        done |= _run_streams(left, points, settings, budget, factory, started_s, on_progress)
+    with claimed([output / name for name in names]):
+        earlier = _prepare(output, dict(zip(names, works, strict=True)), overwrite=overwrite, resume=resume)
+        streams = [
+            Stream(
+                source=source,
+                info=info,
+                limits=limit,
+                work=work,
+                earlier=earlier.get(source.name),
+                output=output / source.name,
+            )
+            for source, info, limit, work in zip(sources, infos, limits, works, strict=True)
+        ]
+        left = [stream for stream in streams if stream.earlier is None or not stream.earlier.complete]
+        done = _run_streams(left, settings, budget, factory, started_s, on_progress) if left else {}
+        done |= {
+            name: _report_again(name, output / name, earlier[name]) for name in names if name not in done
+        }
     return [done[name] for name in names]
 
 
@@ -115,15 +107,38 @@ class Stream:
     limits: Limits
     work: Mapping[str, Any]
     """What is made of what, for run.json."""
-    hosts: Sequence[Entry]
-    """Which process did which frames of an earlier part, for run.json."""
+    earlier: Earlier | None
+    """What an earlier run made of it, to go on from."""
     output: Path
     """Folder of its results."""
+
+    @property
+    def hosts(self) -> Sequence[Entry]:
+        """Which process did which frames of the earlier part, for run.json."""
+        return self.earlier.hosts if self.earlier is not None else ()
+
+
+def _prepare(
+    output: Path, works: Mapping[str, Mapping[str, Any]], *, overwrite: bool, resume: bool
+) -> Mapping[str, Earlier]:
+    """Make the folders ready, with a run.json in each; what an earlier run made of the streams.
+
+    `works`: what is to be made of each stream, by name.
+    """
+    earlier: Mapping[str, Earlier] = {}
+    if resume:
+        earlier = find_earlier(output, works)
+    else:
+        prepare_output(output, tuple(works), overwrite=overwrite)
+    for name, work in works.items():
+        found = earlier.get(name)
+        if found is None or not found.complete:
+            write_started(output / name, work, found.hosts if found is not None else ())
+    return earlier
 
 
 def _run_streams(
     streams: Sequence[Stream],
-    points: Mapping[str, ResumePoint | None],
     settings: Settings,
     budget: int,
     factory: StageFactory,
@@ -146,7 +161,7 @@ def _run_streams(
             waiting = [
                 WaitingStream(
                     needed_bytes=needed_bytes(stream.info.size, settings, stream.limits),
-                    start=partial(running.start, stream, points.get(stream.source.name)),
+                    start=partial(running.start, stream),
                 )
                 for stream in streams
             ]
@@ -179,10 +194,11 @@ class RunningStreams:
         self._num_begun = 0
         self.reports: dict[str, StreamReport] = {}
 
-    def start(self, stream: Stream, point: ResumePoint | None) -> StreamDriver | None:
+    def start(self, stream: Stream) -> StreamDriver | None:
         """None after Ctrl-C."""
         if self._interrupt.requested:
             return None
+        point = stream.earlier.point if stream.earlier is not None else None
         num_before = point.num_frames if point is not None else 0
         driver = StreamDriver(
             source=stream.source,
