@@ -67,7 +67,7 @@ def _zero_s(source: Source, runs: Sequence[WrittenRun], sound: InputContainer | 
     if source.start_s > 0:
         return runs[0].pts[0] * time_base
     start = Fraction((sound.start_time or 0) if sound is not None else 0, 1_000_000)
-    return max(0, min(round(start / time_base), runs[0].pts[0])) * time_base
+    return min(max(0, round(start / time_base)), runs[0].pts[0]) * time_base
 
 
 # pictures
@@ -103,7 +103,9 @@ def _add_audio(output: OutputContainer, sound: InputContainer, source: Source) -
     added: dict[int, AudioStream] = {}
     for stream in sound.streams.audio:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
-        if codec in CARRIED_AUDIO:
+        if stream.codec_context is not None and not stream.codec_context.sample_rate:
+            log.warning("%s: a track of sound is left out, as nothing of it is there", source.paths[0])
+        elif codec in CARRIED_AUDIO:
             added[stream.index] = output.add_stream_from_template(stream, opaque=True)
         else:
             log.warning("%s: its sound is left out, as an MP4 cannot carry %s", source.paths[0], codec)
@@ -117,9 +119,11 @@ def _audio_packets(
     source: Source,
     zero_s: Fraction,
 ) -> Iterator[TimedPacket]:
-    """The packets that lie in the stretch, moved to the time of the video."""
+    """The packets that lie in the stretch, moved to the time of the video; but for those out of order."""
     start_s = zero_s if source.start_s > 0 else None
     end_s = _end_of_sound_s(sound, runs, source)
+    last: dict[int, int] = {}
+    num_left_out = 0
     try:
         if not tracks:
             return
@@ -131,12 +135,20 @@ def _audio_packets(
             time_s = packet.pts * packet.time_base
             if (start_s is not None and time_s < start_s) or (end_s is not None and time_s >= end_s):
                 continue
+            if packet.pts < packet.dts or packet.dts <= last.get(packet.stream_index, packet.dts - 1):
+                num_left_out += 1  # no player could tell when; an MP4 refuses them
+                continue
+            last[packet.stream_index] = packet.dts
             shift = round(zero_s / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = tracks[packet.stream_index]
             yield time_s - zero_s, 1, packet
     except FFmpegError as error:
         log.warning("%s: its sound is copied only in part (%s)", source.paths[0], error.strerror)
+    if num_left_out:
+        log.warning(
+            "%s: %d packets of its sound are left out, as their times go back", source.paths[0], num_left_out
+        )
 
 
 def _end_of_sound_s(sound: InputContainer, runs: Sequence[WrittenRun], source: Source) -> Fraction | None:
