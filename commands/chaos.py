@@ -37,7 +37,7 @@ def chaos_command(
         settings = load_settings(config, [*(set_ or []), "run.executor=ray", "run.address=local"])
         with progress_bar() as bar:
             report = chaos(
-                expand_sources(sources),
+                expand_sources(sources, max_frame_px=settings.input.max_frame_px),
                 settings,
                 output,
                 kills=kills,

@@ -67,7 +67,13 @@ def run_command(
             raise UsageError("--overwrite, --resume: give one of them")
         settings = load_settings(config, [*(set_ or []), *named])
         end_s = parse_time(end) if end is not None else None
-        found = expand_sources(sources, start_s=parse_time(start), end_s=end_s, stride=stride)
+        found = expand_sources(
+            sources,
+            start_s=parse_time(start),
+            end_s=end_s,
+            stride=stride,
+            max_frame_px=settings.input.max_frame_px,
+        )
         with progress_bar() as bar:
             reports = run(
                 found, settings, output, overwrite=overwrite, resume=resume, on_progress=shown_on(bar)

@@ -64,6 +64,9 @@ class InputSettings(Section):
     """The shorter side is resized to this, aspect kept."""
     max_long_side_px: Annotated[int, Field(ge=32)] = 1120
     """Unless the longer side would exceed this."""
+    max_frame_px: Positive = 2**26
+    """A source with larger pictures is refused, by its header or on the way: a few bytes can declare more
+    than the memory holds. 67 million: twice 8K."""
 
 
 class ModelSettings(Section):

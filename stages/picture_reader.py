@@ -7,17 +7,18 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import av
 import cv2
 import numpy as np
-from av.error import FFmpegError
+from PIL import Image
 
 from configs.errors import SourceError
-from stages.source import SourceInfo
+from stages.source import SourceInfo, check_frame_size
 
 if TYPE_CHECKING:
     from stages.messages import Size
     from stages.source import Source
+
+Image.MAX_IMAGE_PIXELS = None  # the source's own limit takes its place, and headers alone are read here
 
 
 def read_picture(path: str) -> np.ndarray:
@@ -56,9 +57,12 @@ def probe_pictures(source: Source) -> SourceInfo:
             f"{len(source.paths)} pictures at {rate} a second last {float(len(source.paths) / rate):g} s"
         )
     first = source.paths[0]
-    size, coded = _size_of_file(first), _coded_size(first)
+    coded = {path: _coded_size(path) for path in source.paths}
+    for path in source.paths:
+        check_frame_size(path, coded[path] or (0, 0), source.max_frame_px)
+    size = _size_of_file(first)
     for path in source.paths[1:]:
-        if _coded_size(path) != coded:  # a turned picture may still come out at the same size
+        if coded[path] != coded[first]:  # a turned picture may still come out at the same size
             _check_size(path, _size(read_picture(path)), first, size)
     return SourceInfo(
         size=size,
@@ -94,8 +98,7 @@ def _size_of_file(path: str) -> Size:
 def _coded_size(path: str) -> Size | None:
     """(H, W) by the header alone, before any turning; None if that cannot be told."""
     try:
-        with av.open(path) as container:
-            context = container.streams.video[0].codec_context
-            return context.height, context.width
-    except (FFmpegError, IndexError):
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except (OSError, SyntaxError, ValueError):
         return None

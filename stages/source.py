@@ -27,6 +27,7 @@ VIDEO_SUFFIXES = frozenset(
     | {".ogv", ".webm", ".wmv"}
 )
 DEFAULT_PICTURE_RATE = Fraction(10)
+MAX_FRAME_PX = 2**26
 END_SLACK_S = 0.5
 """How far a healthy video may end before the duration that its header gives."""
 
@@ -48,6 +49,8 @@ class Source:
     """Every so many pictures one is taken, beginning with the first."""
     picture_rate: Fraction = DEFAULT_PICTURE_RATE
     """Pictures a second, for pictures alone: they carry no time."""
+    max_frame_px: int = MAX_FRAME_PX
+    """Pixels of the largest picture that is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,12 @@ def probe(source: Source) -> SourceInfo:
 
 
 def expand_sources(
-    arguments: Sequence[str], *, start_s: float = 0.0, end_s: float | None = None, stride: int = 1
+    arguments: Sequence[str],
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    stride: int = 1,
+    max_frame_px: int = MAX_FRAME_PX,
 ) -> tuple[Source, ...]:
     """The sources that the arguments name: files, folders of pictures, globs; one stream each.
 
@@ -122,9 +130,19 @@ def expand_sources(
             start_s=start_s,
             end_s=end_s,
             stride=stride,
+            max_frame_px=max_frame_px,
         )
         for name, ((kind, place), paths) in zip(names, found.items(), strict=True)
     )
+
+
+def check_frame_size(path: str, size: Size, max_frame_px: int) -> None:
+    """SourceError if pictures of (H, W) are larger than that."""
+    if size[0] * size[1] > max_frame_px:
+        raise SourceError(
+            f"{path}: its pictures are {size[1]}x{size[0]}, more than {max_frame_px} pixels; if that is "
+            f"right, --set input.max_frame_px={size[0] * size[1]}"
+        )
 
 
 def natural_order(path: str) -> tuple[tuple[int, int, str], ...]:

@@ -24,6 +24,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from configs.errors import SourceError
+from stages.source import check_frame_size
 
 if TYPE_CHECKING:
     from stages.messages import Cursor
@@ -52,10 +53,13 @@ class Picture:
     frame: VideoFrame
 
 
-def open_video(path: str) -> tuple[InputContainer, VideoStream]:
-    """The container and its first video track; SourceError names what is wrong with the file."""
+def open_video(path: str, max_frame_px: int) -> tuple[InputContainer, VideoStream]:
+    """The container and its first video track; SourceError names what is wrong with the file.
+
+    Decoders refuse packets with larger pictures than that.
+    """
     try:
-        container = av.open(path, metadata_errors="replace")
+        container = av.open(path, metadata_errors="replace", options={"max_pixels": str(max_frame_px)})
     except FFmpegError as error:
         raise SourceError(_why_unreadable(path, error)) from None
     tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
@@ -65,8 +69,15 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
     if tracks[0].codec_context is None:
         container.close()
         raise SourceError(f"{path}: its video codec cannot be decoded here; convert it to H.264")
+    context = tracks[0].codec_context
+    try:
+        check_frame_size(path, (context.height, context.width), max_frame_px)
+    except SourceError:
+        container.close()
+        raise
+    context.options = {"max_pixels": str(max_frame_px)}
     tracks[0].thread_type = "AUTO"
-    tracks[0].codec_context.thread_count = DECODER_THREADS
+    context.thread_count = DECODER_THREADS
     return container, tracks[0]
 
 
@@ -83,7 +94,7 @@ class VideoReader:
     """The next frame, where finding it meant decoding it."""
 
     def __init__(self, source: Source) -> None:
-        self._path = source.paths[0]
+        self._path, self._max_frame_px = source.paths[0], source.max_frame_px
         self._reopen()
         time_base = self.stream.time_base
         assert time_base is not None
@@ -124,7 +135,8 @@ class VideoReader:
     def go_behind(self, cursor: Cursor) -> None:
         """Make the picture after that of the cursor the next one."""
         assert cursor.pts is not None
-        if cursor.corrupt_packets == 0 and has_sound_times(self._path, cursor.pts):
+        sound = cursor.corrupt_packets == 0 and has_sound_times(self._path, cursor.pts, self._max_frame_px)
+        if sound:
             found = self._seek_frame(cursor.pts)
             if found is not None and found.pts == cursor.pts:
                 self._ahead, self._last, self.num_read = None, cursor.pts, cursor.source_index + 1
@@ -151,7 +163,7 @@ class VideoReader:
     # finding a place
 
     def _reopen(self) -> None:
-        self.container, self.stream = open_video(self._path)
+        self.container, self.stream = open_video(self._path, self._max_frame_px)
         self.corrupt_packets = 0
         self._frames, self._ahead = self._decoded(), None
 
@@ -230,9 +242,9 @@ class VideoReader:
         return last + self._step
 
 
-def has_sound_times(path: str, until: int) -> bool:
+def has_sound_times(path: str, until: int, max_frame_px: int) -> bool:
     """Whether every packet up to that time has one, none twice, and keyframes never go back."""
-    container, stream = open_video(path)
+    container, stream = open_video(path, max_frame_px)
     seen: set[int] = set()
     last_key: int | None = None
     try:

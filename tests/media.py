@@ -6,6 +6,8 @@ half: a test can tell which picture it has, and a codec has something to predict
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -159,6 +161,19 @@ def damage_packet(path: Path, number: int) -> None:
     with path.open("r+b") as file:
         file.seek(entry.pos)
         file.write(b"\xff" * min(8, entry.size))
+
+
+def make_giant_png(path: Path, size: Size) -> Path:
+    """A file of some bytes whose header declares a picture of that size."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", size[1], size[0], 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b""))
+    return path
 
 
 def make_pictures(folder: Path, names: Sequence[str], size: Size = (48, 64)) -> list[Path]:

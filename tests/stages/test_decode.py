@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,6 +19,7 @@ from tests.media import (
     cut_in_half,
     damage_packet,
     make_flat_video,
+    make_giant_png,
     make_pictures,
     make_video,
     make_video_with_times,
@@ -287,6 +289,35 @@ def test_the_picture_of_another_size_is_named(tmp_path: Path) -> None:
     source = Source(name="s", kind="pictures", paths=tuple(map(str, paths)))
     with pytest.raises(SourceError, match=r"c\.png: is 60x48, but .*a\.png is 64x48"):
         probe(source)
+
+
+def test_a_picture_that_declares_a_giant_size_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (first,) = make_pictures(tmp_path, ["a.png"])
+    giant = make_giant_png(tmp_path / "b.png", (100_000, 100_000))
+    source = Source(name="s", kind="pictures", paths=(str(first), str(giant)))
+    with pytest.raises(SourceError, match=r"b\.png: its pictures are 100000x100000, more than 67108864 pix"):
+        probe(source)
+
+
+def test_a_video_with_larger_pictures_than_the_limit_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    source = video(make_video(tmp_path / "clip.mp4", size=(96, 128)))
+    with pytest.raises(SourceError, match=r"128x96, more than 12287 pixels; .* input\.max_frame_px=12288"):
+        probe(dataclasses.replace(source, max_frame_px=96 * 128 - 1))
+    assert probe(dataclasses.replace(source, max_frame_px=96 * 128)).size == (96, 128)
+
+
+def test_pictures_that_grow_beyond_the_limit_on_the_way_are_not_decoded(tmp_path: Path) -> None:
+    # the first part lasts 8 s: longer than what is looked at to find the tracks
+    parts = [
+        make_video(tmp_path / f"{height}.ts", num_frames=count, size=(height, 128), gop=1)
+        for height, count in ((96, 200), (288, 5))
+    ]
+    path = tmp_path / "grows.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert len(numbers(video(path))) == 205
+    source = dataclasses.replace(video(path), max_frame_px=100 * 128)
+    assert numbers(source) == list(range(200))
+    assert last_cursor(source).corrupt_packets > 0
 
 
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
