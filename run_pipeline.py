@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from commands.chaos import chaos_command
+from commands.doctor import doctor_command
 from commands.evaluation import convert_command, eval_command, eval_run_command
 from commands.export import export_command
 from commands.run import run_command
@@ -22,6 +23,7 @@ config_app = typer.Typer(help="Look at settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 app.command("run")(run_command)
+app.command("doctor")(doctor_command)
 app.command("chaos")(chaos_command)
 app.command("train")(train_command)
 app.command("validate")(validate_command)

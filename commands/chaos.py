@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.arguments import Config, Debug, Overrides
+from commands.arguments import Config, Debug, Overrides, Sources
 from commands.console import FAILED, guarded, print_tables, progress_bar, shown_on
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def chaos_command(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Video, folder of pictures, or quoted glob.")
-    ],
+    sources: Sources,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for both results.")],
     kills: Annotated[int, typer.Option(min=1, metavar="N", help="Workers to kill.")] = 12,
     seed: Annotated[int, typer.Option(help="Of the random choices.")] = 0,

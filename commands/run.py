@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.arguments import Config, Debug, Overrides, parse_time
+from commands.arguments import Config, Debug, Overrides, Sources, parse_time
 from commands.console import FAILED, INTERRUPTED, USAGE, guarded, progress_bar, shown_on
 from configs.errors import UsageError
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def run_command(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Video, folder of pictures, or quoted glob.")
-    ],
+    sources: Sources,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the results.")],
     config: Config = "street",
     executor: Annotated[str | None, typer.Option(metavar="ray|local|inline", help="What runs it.")] = None,

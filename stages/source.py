@@ -26,6 +26,8 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts"}
     | {".ogv", ".webm", ".wmv"}
 )
+LIST_SUFFIX = ".txt"
+"""Of a file that names sources."""
 DEFAULT_PICTURE_RATE = Fraction(10)
 MAX_FRAME_PX = 2**26
 END_SLACK_S = 0.5
@@ -108,7 +110,7 @@ def expand_sources(
     stride: int = 1,
     max_frame_px: int = MAX_FRAME_PX,
 ) -> tuple[Source, ...]:
-    """The sources that the arguments name: files, folders of pictures, globs; one stream each.
+    """The sources that the arguments name: files, folders of pictures, globs, lists of them; one stream each.
 
     Pictures named one by one (a glob that the shell expanded) form one sequence per folder.
     """
@@ -170,11 +172,25 @@ def _expand(argument: str) -> list[str]:
     path = Path(argument)
     if path.is_dir():
         return _pictures_in(path)
+    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        return [name for line in _lines(path) for name in _expand(line)]
     if path.exists():
         return [argument]
     if not glob.has_magic(argument):
         raise SourceError(f"{argument}: no such file or folder; check the path")
     return _matches(argument)
+
+
+def _lines(path: Path) -> list[str]:
+    """The sources that a text file names, one a line, relative to its folder; # begins a comment."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: is no list of sources that can be read ({error})") from None
+    named = [line for line in lines if line and not line.startswith("#")]
+    if nested := next((line for line in named if line.lower().endswith(LIST_SUFFIX)), None):
+        raise SourceError(f"{path}: names another list, {nested}; name its sources themselves")
+    return [line if "://" in line else str(path.parent / line) for line in named]
 
 
 def _pictures_in(folder: Path) -> list[str]:

@@ -52,6 +52,7 @@ def make_video(
     gop: int = 12,
     pictures: Sequence[np.ndarray] | None = None,
     rotation: int = 0,
+    pixel_aspect: Fraction | None = None,
     audio_codec: str | None = None,
     format_options: dict[str, str] | None = None,
 ) -> Path:
@@ -70,6 +71,8 @@ def make_video(
         video.codec_context.time_base = time_base
         video.codec_context.gop_size = gop
         video.codec_context.max_b_frames = b_frames
+        if pixel_aspect is not None:
+            video.codec_context.sample_aspect_ratio = pixel_aspect
         if rotation:
             video.set_display_rotation(rotation)
         tone = _add_tone(container, audio_codec) if audio_codec else None

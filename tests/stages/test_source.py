@@ -48,6 +48,38 @@ def test_a_glob_of_videos_gives_several_streams(tmp_path: Path) -> None:
     assert [source.name for source in expand_sources([str(tmp_path / "*.mp4")])] == ["a", "b"]
 
 
+def test_a_text_file_names_sources_a_line_each_relative_to_its_folder(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        make_text(tmp_path / name)
+    make_pictures(tmp_path / "walk", ["1.png", "2.png"])
+    listed = tmp_path / "sources.txt"
+    listed.write_text(f"# cameras of Monday\n\na.mp4\n  {tmp_path / 'b.mp4'}\nwalk\n")
+    sources = expand_sources([str(listed)])
+    assert [(source.name, source.kind) for source in sources] == [
+        ("a", "video"),
+        ("b", "video"),
+        ("walk", "pictures"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a.mp4\nlost.mp4\n", r"lost\.mp4: no such file or folder"),
+        (b"more.txt\n", r"sources\.txt: names another list, more\.txt"),
+        (b"\xff\xfe\x00", r"sources\.txt: is no list of sources that can be read"),
+        (b"# nothing\n", r"no source was given"),
+    ],
+)
+def test_a_list_that_names_no_sources_is_an_error_that_says_so(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    make_text(tmp_path / "a.mp4")
+    (tmp_path / "sources.txt").write_bytes(content)
+    with pytest.raises(SourceError, match=words):
+        expand_sources([str(tmp_path / "sources.txt")])
+
+
 def test_equal_names_are_told_apart(tmp_path: Path) -> None:
     for place in ("one/clip.mp4", "two/clip.mp4", "two/CLIP.mkv"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
