@@ -67,6 +67,8 @@ class InputSettings(Section):
     max_frame_px: Positive = 2**26
     """A source with larger pictures is refused, by its header or on the way: a few bytes can declare more
     than the memory holds. 67 million: twice 8K."""
+    corrupt_packets: Literal["skip", "fail"] = "skip"
+    """What a packet does that cannot be decoded: its pictures are left out and counted, or the run ends."""
 
 
 class ModelSettings(Section):

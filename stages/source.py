@@ -30,6 +30,7 @@ LIST_SUFFIX = ".txt"
 """Of a file that names sources."""
 DEFAULT_PICTURE_RATE = Fraction(10)
 MAX_FRAME_PX = 2**26
+OnCorrupt = Literal["skip", "fail"]
 END_SLACK_S = 0.5
 """How far a healthy video may end before the duration that its header gives."""
 
@@ -53,6 +54,8 @@ class Source:
     """Pictures a second, for pictures alone: they carry no time."""
     max_frame_px: int = MAX_FRAME_PX
     """Pixels of the largest picture that is accepted."""
+    corrupt_packets: OnCorrupt = "skip"
+    """Is a packet that cannot be decoded left out, or does it end the run?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,7 @@ def expand_sources(
     end_s: float | None = None,
     stride: int = 1,
     max_frame_px: int = MAX_FRAME_PX,
+    corrupt_packets: OnCorrupt = "skip",
 ) -> tuple[Source, ...]:
     """The sources that the arguments name: files, folders of pictures, globs, lists of them; one stream each.
 
@@ -133,6 +137,7 @@ def expand_sources(
             end_s=end_s,
             stride=stride,
             max_frame_px=max_frame_px,
+            corrupt_packets=corrupt_packets,
         )
         for name, ((kind, place), paths) in zip(names, found.items(), strict=True)
     )

@@ -95,6 +95,9 @@ class VideoReader:
 
     def __init__(self, source: Source) -> None:
         self._path, self._max_frame_px = source.paths[0], source.max_frame_px
+        self._fails_on_corrupt = source.corrupt_packets == "fail"
+        self._last: int | None = None
+        """Time of the last picture that was read."""
         self._reopen()
         time_base = self.stream.time_base
         assert time_base is not None
@@ -112,8 +115,6 @@ class VideoReader:
         self._step = max(1, round(1 / (self.stream.average_rate or DEFAULT_RATE) / time_base))
         self.num_read = 0
         """Pictures of the stretch read so far."""
-        self._last: int | None = None
-        """Time of the last picture that was read."""
         self._shift = 0
         """What is added to the file's times since they jumped back."""
         self._go_to_start()
@@ -207,17 +208,27 @@ class VideoReader:
                     failures = 0
                     yield from self._decode(packet)
                 return
-            except FFmpegError:
-                self.corrupt_packets += failures == 0
+            except FFmpegError as error:
+                if failures == 0:
+                    self._count_corrupt(error)
                 failures += 1
         yield from self._decode(None)
 
     def _decode(self, packet: av.Packet[VideoStream] | None) -> list[VideoFrame]:
         try:  # marked as corrupt or not: transport streams mark packets that decode well
             return self.stream.decode(packet)
-        except FFmpegError:
-            self.corrupt_packets += 1
+        except FFmpegError as error:
+            self._count_corrupt(error)
             return []
+
+    def _count_corrupt(self, error: FFmpegError) -> None:
+        self.corrupt_packets += 1
+        if self._fails_on_corrupt:
+            after = f" after {float(self._last * self.time_base):.3f} s" if self._last is not None else ""
+            raise SourceError(
+                f"{self._path}: a packet{after} cannot be decoded ({error.strerror}); "
+                "--set input.corrupt_packets=skip goes on without it"
+            )
 
     def _until_next(self, pts: int, duration: int) -> int:
         """How long a picture stands in place of those that the stride leaves out, up to the end at most."""

@@ -243,6 +243,17 @@ def test_a_damaged_packet_costs_its_frame_alone_and_is_counted(tmp_path: Path) -
     assert_found_again(source, [0, 6, 7, 12])
 
 
+def test_a_damaged_packet_ends_the_run_where_that_is_wanted(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4", num_frames=20, gop=1)
+    damage_packet(path, 7)
+    source = dataclasses.replace(video(path), corrupt_packets="fail")
+    stage, cursor = DecodeStage(Settings()), None
+    for _ in range(7):
+        _, cursor = stage(source, cursor)
+    with pytest.raises(SourceError, match=r"clip\.mp4: a packet after 0\.240 s cannot be decoded .*=skip"):
+        stage(source, cursor)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 @pytest.mark.parametrize("audio", [False, True])
 def test_a_healthy_video_has_lost_nothing(tmp_path: Path, suffix: str, audio: bool) -> None:
