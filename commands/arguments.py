@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from configs.errors import UsageError
-
-if TYPE_CHECKING:
-    from configs.schema import Settings
-    from stages.source import Source
 
 Sources = Annotated[
     list[str],
@@ -27,27 +22,6 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change one setting; may be repeated."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Log more, and show the traceback of an error.")]
-
-
-def named_sources(
-    arguments: Sequence[str],
-    settings: Settings,
-    *,
-    start: str = "0",
-    end: str | None = None,
-    stride: int = 1,
-) -> tuple[Source, ...]:
-    """The sources that a command was given, read as the settings say."""
-    from stages.source import expand_sources
-
-    return expand_sources(
-        arguments,
-        start_s=parse_time(start),
-        end_s=parse_time(end) if end is not None else None,
-        stride=stride,
-        max_frame_px=settings.input.max_frame_px,
-        corrupt_packets=settings.input.corrupt_packets,
-    )
 
 
 def parse_time(text: str) -> float:

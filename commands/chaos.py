@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.arguments import Config, Debug, Overrides, Sources, named_sources
+from commands.arguments import Config, Debug, Overrides, Sources
 from commands.console import FAILED, guarded, print_tables, progress_bar, shown_on
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ def chaos_command(
     def command() -> int:
         from configs.loading import load_settings
         from pipeline.chaos import chaos
+        from stages.source import expand_sources
 
         settings = load_settings(config, [*(set_ or []), "run.executor=ray", "run.address=local"])
         with progress_bar() as bar:
             report = chaos(
-                named_sources(sources, settings),
+                expand_sources(sources),
                 settings,
                 output,
                 kills=kills,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from commands.arguments import Config, Debug, Overrides, Sources, named_sources
+from commands.arguments import Config, Debug, Overrides, Sources
 from commands.console import guarded
 
 
@@ -19,9 +19,10 @@ def doctor_command(
     def command() -> int:
         from configs.loading import load_settings
         from pipeline.doctor import describe, diagnose
+        from stages.source import expand_sources
 
         settings = load_settings(config, set_ or [])
-        for source in named_sources(sources, settings):
+        for source in expand_sources(sources):
             diagnosis = diagnose(source, settings)
             typer.echo(source.name)
             for name, value in describe(diagnosis):

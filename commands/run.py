@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.arguments import Config, Debug, Overrides, Sources, named_sources
+from commands.arguments import Config, Debug, Overrides, Sources, parse_time
 from commands.console import FAILED, INTERRUPTED, USAGE, guarded, progress_bar, shown_on
 from configs.errors import UsageError
 
@@ -59,11 +59,13 @@ def run_command(
     def command() -> int:
         from configs.loading import load_settings
         from pipeline import run
+        from stages.source import expand_sources
 
         if overwrite and resume:
             raise UsageError("--overwrite, --resume: give one of them")
         settings = load_settings(config, [*(set_ or []), *named])
-        found = named_sources(sources, settings, start=start, end=end, stride=stride)
+        end_s = parse_time(end) if end is not None else None
+        found = expand_sources(sources, start_s=parse_time(start), end_s=end_s, stride=stride)
         with progress_bar() as bar:
             reports = run(
                 found, settings, output, overwrite=overwrite, resume=resume, on_progress=shown_on(bar)

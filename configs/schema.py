@@ -164,7 +164,7 @@ class EncodeSettings(Section):
     """What is written, and how."""
 
     run_frames: Positive = 12
-    """Frames per closed group of pictures: what is written and renamed at once."""
+    """Frames per closed group of pictures: what is written and renamed at once; whole batches."""
     crf: Annotated[int, Field(ge=0, le=51)] = 20
     """Quality of the H.264 video; lower is better."""
     x264_preset: Literal[

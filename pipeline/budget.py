@@ -8,6 +8,7 @@ their maps.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from configs.errors import SettingsError
@@ -80,13 +81,9 @@ def fit(size: Size, settings: Settings, allowed: int) -> Limits:
     wanted, batch = window_frames(settings), settings.run.batch_frames
     window = next((count for count in range(wanted, batch, -batch) if needs(count) <= allowed), batch)
     if needs(window) > allowed:
-        least = needed_bytes(size, settings, Limits(window_frames=batch, run_frames=batch))
-        remedy = f"it takes at least {-(-least // MEGABYTE)}"
-        if least <= allowed:  # a cluster's store is small, and the length of runs does not depend on it
-            remedy = f"in so small a store, set it to {allowed // MEGABYTE}: runs of frames are shorter then"
         raise SettingsError(
             f"run.memory_budget_mb: {allowed // MEGABYTE} MB is too little for frames of "
-            f"{size[1]}x{size[0]} in runs of {run}; {remedy}"
+            f"{size[1]}x{size[0]} in runs of {run}; {_remedy(size, settings, allowed, needs(window))}"
         )
     if (run, window) != (settings.encode.run_frames, wanted):
         log.info("to fit %d MB: runs of %d frames, %d in flight", allowed // MEGABYTE, run, window)
@@ -99,10 +96,20 @@ def fit(size: Size, settings: Settings, allowed: int) -> Limits:
     return Limits(window_frames=window, run_frames=run)
 
 
+def _remedy(size: Size, settings: Settings, allowed: int, needed: int) -> str:
+    if not settings.run.memory_budget_mb:  # a cluster's store, and the length of runs does not depend on it
+        megabytes = allowed // MEGABYTE
+        run = settings.run.model_copy(update={"memory_budget_mb": megabytes})
+        with suppress(SettingsError):
+            fit(size, settings.model_copy(update={"run": run}), megabytes * MEGABYTE)
+            return f"in so small a store, set it to {megabytes}: runs of frames are shorter then"
+    return f"it takes at least {-(-needed // MEGABYTE)}"
+
+
 def run_frames(size: Size, settings: Settings) -> int:
     """The settings' run length, or the longest that leaves room for the settings' window: whole batches."""
     frame = size[0] * size[1] * 5
     budget = settings.run.memory_budget_mb * MEGABYTE or int(STORE_SHARE * STORE_BYTES)
-    longest = (budget // frame - settings.run.window_frames) // (1 + PENDING_RUNS)
     batch = settings.run.batch_frames
+    longest = (budget // frame - max(settings.run.window_frames, batch)) // (1 + PENDING_RUNS)
     return max(batch, min(settings.encode.run_frames, longest) // batch * batch)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.schema import Settings
+from pipeline.claim import claimed
 from pipeline.processes import descendants, title_of
 from pipeline.report import StreamReport
 from pipeline.runner import OnProgress, Progress, run
@@ -60,7 +61,8 @@ def chaos(
     tell = on_progress or (lambda progress: None)
     names = [source.name for source in sources]
     for part in ("undisturbed", "killed"):
-        prepare_output(output / part, names, overwrite=overwrite)
+        with claimed([output / part / name for name in names]):
+            prepare_output(output / part, names, overwrite=overwrite)
     calm = run(sources, settings, output / "undisturbed", overwrite=True, on_progress=tell)
     _stop_unless_ended(calm)
     for report in calm:

@@ -48,23 +48,44 @@ class Cluster:
     """What a cluster has."""
 
     num_cards: int
+    """Those that nobody has taken."""
     store_bytes: int
     """Object store of the node that has the smallest."""
 
 
 def look_at(settings: Settings) -> Cluster | None:
-    """What the cluster at `run.address` has; SettingsError if none answers there. None: there is none."""
+    """What the cluster at `run.address` has. None: there is none.
+
+    SettingsError if none answers there, or if all its graphics cards are taken and the CPU is not asked for.
+    """
     if settings.run.executor != "ray" or settings.run.address == OWN_RAY:
         return None
     ray = _imported()
     _join(ray, settings.run.address, {})
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        num_free = num_free_cards(ray, settings.run.address)
     finally:
         ray.shutdown()
+    if any(resources.get("GPU") for resources in nodes) and not num_free and settings.run.device != "cpu":
+        raise no_free_card()
     return Cluster(
-        num_cards=int(sum(resources.get("GPU", 0) for resources in nodes)),
+        num_cards=num_free,
         store_bytes=int(min(resources.get("object_store_memory", 0) for resources in nodes)),
+    )
+
+
+def num_free_cards(ray: ModuleType, address: str) -> int:
+    """Graphics cards that are free; parts of several that are free in part may count as one."""
+    # a Ray that has just started knows what it has before it knows what is free
+    resources = ray.cluster_resources() if address == OWN_RAY else ray.available_resources()
+    return int(resources.get("GPU", 0))
+
+
+def no_free_card() -> SettingsError:
+    """Where Ray would wait for one without a word."""
+    return SettingsError(
+        "run.device: Ray has no graphics card that is free; wait for one, or --set run.device=cpu"
     )
 
 
@@ -110,10 +131,12 @@ def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
     except (ImportError, OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        remedy = "start one with `ray start --head`, with this machine a node of it"
+        if address.startswith(RAY_CLIENT):
+            remedy = "start its head with --ray-client-server-port, and pip install 'ray[client]'"
         raise SettingsError(
-            f"run.address: no Ray cluster can be joined at {address} ({_reason(error)}); start one with "
-            "`ray start --head`, with this machine a node of it, and all with the same Python, Ray, "
-            "RAY_AUTH_MODE and token"
+            f"run.address: no Ray cluster can be joined at {address} ({_reason(error)}); {remedy}, all with "
+            "the same Python, Ray, RAY_AUTH_MODE and token"
         ) from None
 
 

@@ -14,12 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import SettingsError, StageError
-from configs.schema import OWN_RAY, Settings
-from pipeline.cluster import connect
+from configs.schema import Settings
+from pipeline.cluster import connect, no_free_card, num_free_cards
 from pipeline.executor import HostDiedError, Ref
 from pipeline.graph import DECODE, FRAME_RESULTS
 from pipeline.host import Call, CallReport, Host, StageFactory, Value, Worker, build_host, this_process
@@ -32,6 +31,10 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.util.scheduling_strategies import SchedulingStrategyT
 
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 120.0
+"""After so long without a host a run says that it waits: on a busy cluster Ray waits without a word."""
 _REMEMBERED_CALLS = 5000
 """More than can wait for one host: a window of each stream."""
 
@@ -85,7 +88,7 @@ def portable(error: Exception) -> Exception:
         if type(copy) is type(error) and str(copy) == str(error):
             return error
     except Exception as reason:
-        logging.getLogger(__name__).debug("%s cannot be pickled: %s", type(error).__name__, reason)
+        log.debug("%s cannot be pickled: %s", type(error).__name__, reason)
     substitute = StageError(f"{type(error).__name__}: {error}")
     for note in getattr(error, "__notes__", ()):
         substitute.add_note(note)
@@ -148,6 +151,9 @@ class RayExecutor:
 
     def wait_until_ready(self) -> None:
         for name, ref in self._ready.items():
+            ready, _ = self._ray.wait([ref], timeout=PATIENCE_S)
+            if not ready:
+                log.warning("%s has not started after %g s: is there room for it?", name, PATIENCE_S)
             self._get(ref, name)
 
     def replace(self, died: HostDiedError) -> None:
@@ -233,13 +239,6 @@ def _process(actor: ActorHandle[HostActor]) -> str:
     return str(actor._actor_id.hex())
 
 
-def num_free_cards(ray: ModuleType, address: str) -> int:
-    """Graphics cards that nobody else has taken, not even in part."""
-    # a Ray that has just started knows what it has before it knows what is free
-    resources = ray.cluster_resources() if address == OWN_RAY else ray.available_resources()
-    return int(resources.get("GPU", 0))
-
-
 def share_of_a_card(num_hosts: int, num_cards: int) -> float:
     """Of each host, so that all of them fit: Ray takes a part of a card from one card only.
 
@@ -248,10 +247,7 @@ def share_of_a_card(num_hosts: int, num_cards: int) -> float:
     if not num_hosts:
         return 0.0
     if not num_cards:
-        raise SettingsError(
-            "run.device: cuda, but Ray has no graphics card that is free; wait for one, or --set "
-            "run.device=cpu"
-        )
+        raise no_free_card()
     hosts_per_card = math.ceil(num_hosts / num_cards)
     return 1.0 if hosts_per_card <= 1 else math.floor(10_000 / hosts_per_card) / 10_000
 

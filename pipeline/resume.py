@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FREE = frozenset(
     f"run.{name}"
     for name in ("executor", "address", "placement", "replicas", "streams_at_once", "metrics_port")
-) | {"input.max_frame_px", "input.corrupt_packets"}
+) | {"input.corrupt_packets"}
 """Settings that do not change the results; those of training do not, either."""
 
 _COMPARED = ("source", "settings", "run_frames", "weights", "versions")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE, FRAME_RESULTS, MEMORY, SOURCE, Before
-from pipeline.host import BatchCall, CallReport, frames_text
+from pipeline.host import BatchCall, CallReport
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Group, Plan
 from pipeline.restarts import JOIN, Restarts
@@ -99,6 +99,8 @@ class StreamDriver:
         self._stream = source.name
         self._decode, *self._groups = plan.groups
         self._batch_frames = plan.batch_frames
+        assert limits.window_frames >= plan.batch_frames, "no batch would ever be decoded"
+        assert limits.run_frames % plan.batch_frames == 0, "a run would end inside of a batch"
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
         self._on_frame, self._number = on_frame, number
         self._source = executor.put(source)
@@ -351,7 +353,7 @@ class StreamDriver:
         if self._failed_index is not None and self._failed_index <= index:
             return
         if isinstance(error, HostDiedError):
-            error.add_note(f"stage {host}, stream {self._stream}, {frames_text(index, self._batch_frames)}")
+            error.add_note(f"stage {host}, stream {self._stream}, frame {index}")
         self.error, self._failed_index = error, index
         self._in_flight = deque(batch for batch in self._in_flight if batch.index < index)
         self._decoding = None

@@ -38,12 +38,17 @@ class FeaturesStage:
         return [
             Features(
                 index=frame.index,
-                levels=tuple(level[position : position + 1] for level in levels),
+                levels=tuple(_alone(level, position) for level in levels),
                 network_size=size,
                 frame_size=frame.size,
             )
             for position, frame in enumerate(frames)
         ]
+
+
+def _alone(level: Tensor, position: int) -> Tensor:
+    """That of one picture, which does not keep the others in memory."""
+    return level if len(level) == 1 else level[position : position + 1].clone()
 
 
 def network_input(image: np.ndarray, size: Size, device: str) -> Tensor:

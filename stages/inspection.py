@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 
 from stages.video_joiner import CARRIED_AUDIO
-from stages.video_reader import JUMP_S, VideoReader
+from stages.video_reader import JUMP_S, VideoReader, packets_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -120,7 +121,7 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> Packets:
     with suppress(FFmpegError):  # what cannot be rewound goes on behind its first picture
         container.seek(0)
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(partial(container.demux, stream)):
             if packet.size == 0:
                 continue
             if packet.pts is None:

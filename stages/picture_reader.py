@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from configs.errors import SourceError
 from stages.source import SourceInfo, check_frame_size
@@ -17,8 +17,6 @@ from stages.source import SourceInfo, check_frame_size
 if TYPE_CHECKING:
     from stages.messages import Size
     from stages.source import Source
-
-Image.MAX_IMAGE_PIXELS = None  # the source's own limit takes its place, and headers alone are read here
 
 
 def read_picture(path: str) -> np.ndarray:
@@ -29,7 +27,7 @@ def read_picture(path: str) -> np.ndarray:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the file") from None
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
-        raise SourceError(f"{path}: is not a picture that can be read; replace or remove it")
+        raise SourceError(_unreadable(path))
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
@@ -59,7 +57,7 @@ def probe_pictures(source: Source) -> SourceInfo:
     first = source.paths[0]
     coded = {path: _coded_size(path) for path in source.paths}
     for path in source.paths:
-        check_frame_size(path, coded[path] or (0, 0), source.max_frame_px)
+        check_frame_size(path, coded[path], source.max_frame_px)
     size = _size_of_file(first)
     for path in source.paths[1:]:
         if coded[path] != coded[first]:  # a turned picture may still come out at the same size
@@ -95,10 +93,17 @@ def _size_of_file(path: str) -> Size:
     return _size(read_picture(path))
 
 
-def _coded_size(path: str) -> Size | None:
-    """(H, W) by the header alone, before any turning; None if that cannot be told."""
+def _coded_size(path: str) -> Size:
+    """(H, W) by the header alone, before any turning."""
+    Image.MAX_IMAGE_PIXELS = None  # the source's own limit takes its place
     try:
         with Image.open(path) as picture:
             return picture.height, picture.width
-    except (OSError, SyntaxError, ValueError):
-        return None
+    except (UnidentifiedImageError, SyntaxError, ValueError):
+        raise SourceError(_unreadable(path)) from None
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the file") from None
+
+
+def _unreadable(path: str) -> str:
+    return f"{path}: is not a picture that can be read; replace or remove it"

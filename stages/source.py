@@ -11,12 +11,13 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import SourceError
+from configs.schema import InputSettings
 
 if TYPE_CHECKING:
     from stages.messages import Cursor, Size
@@ -29,8 +30,8 @@ VIDEO_SUFFIXES = frozenset(
 LIST_SUFFIX = ".txt"
 """Of a file that names sources."""
 DEFAULT_PICTURE_RATE = Fraction(10)
-MAX_FRAME_PX = 2**26
 OnCorrupt = Literal["skip", "fail"]
+_RULES = InputSettings()
 END_SLACK_S = 0.5
 """How far a healthy video may end before the duration that its header gives."""
 
@@ -52,9 +53,9 @@ class Source:
     """Every so many pictures one is taken, beginning with the first."""
     picture_rate: Fraction = DEFAULT_PICTURE_RATE
     """Pictures a second, for pictures alone: they carry no time."""
-    max_frame_px: int = MAX_FRAME_PX
+    max_frame_px: int = _RULES.max_frame_px
     """Pixels of the largest picture that is accepted."""
-    corrupt_packets: OnCorrupt = "skip"
+    corrupt_packets: OnCorrupt = _RULES.corrupt_packets
     """Is a packet that cannot be decoded left out, or does it end the run?"""
 
 
@@ -106,13 +107,7 @@ def probe(source: Source) -> SourceInfo:
 
 
 def expand_sources(
-    arguments: Sequence[str],
-    *,
-    start_s: float = 0.0,
-    end_s: float | None = None,
-    stride: int = 1,
-    max_frame_px: int = MAX_FRAME_PX,
-    corrupt_packets: OnCorrupt = "skip",
+    arguments: Sequence[str], *, start_s: float = 0.0, end_s: float | None = None, stride: int = 1
 ) -> tuple[Source, ...]:
     """The sources that the arguments name: files, folders of pictures, globs, lists of them; one stream each.
 
@@ -136,11 +131,14 @@ def expand_sources(
             start_s=start_s,
             end_s=end_s,
             stride=stride,
-            max_frame_px=max_frame_px,
-            corrupt_packets=corrupt_packets,
         )
         for name, ((kind, place), paths) in zip(names, found.items(), strict=True)
     )
+
+
+def with_rules(source: Source, rules: InputSettings) -> Source:
+    """The source, read as the settings say."""
+    return replace(source, max_frame_px=rules.max_frame_px, corrupt_packets=rules.corrupt_packets)
 
 
 def check_frame_size(path: str, size: Size, max_frame_px: int) -> None:

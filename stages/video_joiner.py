@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeError
 from av.video.stream import VideoStream
 
 from stages.results import Layout, WrittenRun
+from stages.video_reader import packets_of
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 CARRIED_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
 """Codecs of sound that an MP4 can carry and that players know there."""
+DAMAGED = (ArgumentError, InvalidDataError, PatchWelcomeError)
+"""What an MP4 says to packets that it cannot take."""
 TAIL_S = 0.5
 """Sound up to the end of the source is kept if the last frame ends this close to the end of its pictures."""
 
@@ -49,8 +52,21 @@ def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path:
             tracks = [_video_packets(layout, runs, video, zero_s)]
             if sound is not None:
                 tracks.append(_audio_packets(sound, _add_audio(output, sound, source), runs, source, zero_s))
+            output.start_encoding()
+            num_refused = 0
             for _, _, packet in heapq.merge(*tracks, key=lambda timed: timed[:2]):
-                output.mux(packet)
+                try:
+                    output.mux(packet)
+                except (
+                    ArgumentError,
+                    InvalidDataError,
+                    PatchWelcomeError,
+                ):  # damaged sound, of this call or one before
+                    num_refused += 1
+            if num_refused:
+                log.warning(
+                    "%s: %d packets of its sound are damaged and left out", source.paths[0], num_refused
+                )
         finally:
             if sound is not None:
                 sound.close()
@@ -122,33 +138,51 @@ def _audio_packets(
     """The packets that lie in the stretch, moved to the time of the video; but for those out of order."""
     start_s = zero_s if source.start_s > 0 else None
     end_s = _end_of_sound_s(sound, runs, source)
-    last: dict[int, int] = {}
-    num_left_out = 0
     try:
         if not tracks:
             return
         if start_s is not None:
             sound.seek(int((start_s - 1) * 1_000_000))
-        for packet in sound.demux([sound.streams[index] for index in tracks]):
-            if packet.pts is None or packet.dts is None:
-                continue
+        copied = [track for track in sound.streams.audio if track.index in tracks]
+        packets = packets_of(lambda: sound.demux(*copied))
+        for packet in in_order(packets, source.paths[0]):
+            assert packet.pts is not None
+            assert packet.dts is not None
             time_s = packet.pts * packet.time_base
             if (start_s is not None and time_s < start_s) or (end_s is not None and time_s >= end_s):
                 continue
-            if packet.pts < packet.dts or packet.dts <= last.get(packet.stream_index, packet.dts - 1):
-                num_left_out += 1  # no player could tell when; an MP4 refuses them
-                continue
-            last[packet.stream_index] = packet.dts
             shift = round(zero_s / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = tracks[packet.stream_index]
             yield time_s - zero_s, 1, packet
     except FFmpegError as error:
         log.warning("%s: its sound is copied only in part (%s)", source.paths[0], error.strerror)
+
+
+def in_order(packets: Iterable[Packet[Stream]], path: str) -> Iterator[Packet[Stream]]:
+    """Packets whose times increase in each track; those that jump back or ahead are left out."""
+    held: dict[int, Packet[Stream]] = {}
+    """The last of each track: the next one tells whether its time jumped ahead."""
+    last: dict[int, int] = {}
+    num_left_out = 0
+    for packet in packets:
+        if packet.pts is None or packet.dts is None:
+            continue
+        track, dts = packet.stream_index, packet.dts
+        before = held.get(track)
+        before_dts = before.dts if before is not None else None
+        if packet.pts < dts or (before_dts is not None and dts <= before_dts):
+            num_left_out += 1
+            if packet.pts >= dts and dts > last.get(track, dts - 1):
+                held[track] = packet  # the one before is left out
+            continue
+        if before is not None and before_dts is not None:
+            last[track] = before_dts
+            yield before
+        held[track] = packet
+    yield from held.values()
     if num_left_out:
-        log.warning(
-            "%s: %d packets of its sound are left out, as their times go back", source.paths[0], num_left_out
-        )
+        log.warning("%s: %d packets of its sound are left out, as their times jump", path, num_left_out)
 
 
 def _end_of_sound_s(sound: InputContainer, runs: Sequence[WrittenRun], source: Source) -> Fraction | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import av
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from stages.messages import Cursor
     from stages.source import Source
 
+AnyPacket = TypeVar("AnyPacket")
 DECODER_THREADS = min(4, os.cpu_count() or 1)
 READ_FAILURES_MAX = 16
 """Reads that may fail one after the other before the rest of a file is given up."""
@@ -79,6 +81,20 @@ def open_video(path: str, max_frame_px: int) -> tuple[InputContainer, VideoStrea
     tracks[0].thread_type = "AUTO"
     context.thread_count = DECODER_THREADS
     return container, tracks[0]
+
+
+def packets_of(demux: Callable[[], Iterator[AnyPacket]]) -> Iterator[AnyPacket]:
+    """What a container's `demux` gives, for as long as it gives something.
+
+    PyAV raises IndexError at a packet of a track that was not there when the file was opened, as happens in
+    transport streams; those are passed over.
+    """
+    while True:
+        try:
+            yield from demux()
+            return
+        except IndexError:
+            continue
 
 
 class VideoReader:
@@ -204,7 +220,7 @@ class VideoReader:
         failures = 0
         while failures < READ_FAILURES_MAX:
             try:
-                for packet in self.container.demux(self.stream):
+                for packet in packets_of(partial(self.container.demux, self.stream)):
                     failures = 0
                     yield from self._decode(packet)
                 return
@@ -259,7 +275,7 @@ def has_sound_times(path: str, until: int, max_frame_px: int) -> bool:
     seen: set[int] = set()
     last_key: int | None = None
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(partial(container.demux, stream)):
             if packet.size == 0:
                 continue
             if packet.pts is None or packet.pts in seen:

@@ -6,7 +6,8 @@ from types import ModuleType
 import pytest
 
 from configs.errors import SettingsError
-from pipeline.ray_executor import num_free_cards, share_of_a_card
+from pipeline.cluster import num_free_cards
+from pipeline.ray_executor import share_of_a_card
 
 
 @pytest.mark.parametrize("num_cards", [1, 2, 3, 4, 8, 16])
@@ -22,11 +23,11 @@ def test_all_hosts_fit_on_the_cards(num_cards: int, hosts_of: Callable[[int], in
 
 def test_hosts_without_a_card_to_wait_for_are_refused() -> None:
     assert share_of_a_card(0, 0) == 0.0
-    with pytest.raises(SettingsError, match=r"run\.device: cuda, but Ray has no graphics card that is free"):
+    with pytest.raises(SettingsError, match=r"run\.device: Ray has no graphics card that is free"):
         share_of_a_card(2, 0)
 
 
-def test_on_a_cluster_only_whole_cards_that_nobody_has_taken_count() -> None:
+def test_on_a_cluster_what_others_have_taken_does_not_count() -> None:
     ray = ModuleType("ray")
     vars(ray).update(
         cluster_resources=lambda: {"GPU": 4.0, "CPU": 8.0}, available_resources=lambda: {"GPU": 2.5}

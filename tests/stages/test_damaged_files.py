@@ -28,7 +28,7 @@ from tests.media import make_video
 from tests.panoptics import CHECKPOINT, make_panoptic
 from tests.stages.damage import WAYS, damaged
 
-NUM_DAMAGED = int(os.environ.get("NUM_DAMAGED", "80"))
+NUM_DAMAGED = int(os.environ.get("NUM_DAMAGED", "112"))
 TIME_LIMIT_S = 60
 MEMORY_LIMIT_MB = 2000
 SIZE = (96, 128)
@@ -38,18 +38,19 @@ SETTINGS = Settings.model_validate({"encode": {"run_frames": 8, "x264_preset": "
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("healthy")
-    kinds = {"mp4": ("libx264", "aac"), "mkv": ("libx264", "aac"), "ts": ("libx264", "mp2")}
-    kinds |= {"avi": ("mpeg4", "mp2"), "mov": ("mpeg4", "aac")}
+    kinds = [("mp4", "libx264", "aac"), ("mkv", "libx264", "ac3"), ("ts", "libx264", "aac")]
+    kinds += [("avi", "mpeg4", "mp2"), ("mov", "mpeg4", "aac"), ("mkv", "libx264", "flac")]
+    kinds += [("ts", "libx264", "mp2")]
     return [
         make_video(
-            folder / f"clip.{suffix}",
+            folder / f"{audio}.{suffix}",
             num_frames=30,
             size=SIZE,
             codec=codec,
             b_frames=2 if codec == "libx264" else 0,
             audio_codec=audio,
         )
-        for suffix, (codec, audio) in kinds.items()
+        for suffix, codec, audio in kinds
     ]
 
 
@@ -65,7 +66,7 @@ def test_a_damaged_file_ends_in_results_or_in_one_line(healthy: list[Path], tmp_
         path.write_bytes(content)
         end, memory_mb = end_of(path, tmp_path / "out" / str(number))
         if not end.startswith(("written", "refused")) or memory_mb > MEMORY_LIMIT_MB:
-            wrong.append(f"number {number}, {way} of {whole.suffix}, {memory_mb:.0f} MB: {end}")
+            wrong.append(f"number {number}, {way} of {whole.name}, {memory_mb:.0f} MB: {end}")
         ends[end.split()[0]] += 1
     assert not wrong, "\n".join(wrong)
     assert ends["written"] > NUM_DAMAGED // 4

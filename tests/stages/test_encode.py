@@ -17,6 +17,7 @@ from stages.decode import DecodeStage
 from stages.encode import EncodeStage
 from stages.messages import Cursor, Frame, Panoptic
 from stages.source import Source
+from stages.video_joiner import in_order
 from tests.media import make_pictures, make_video, make_video_with_times, picture
 from tests.panoptics import CHECKPOINT, make_panoptic, road, thing
 
@@ -310,3 +311,26 @@ def frame_of(height: int, width: int) -> Frame:
     """A grey frame at 0.3 s."""
     image = np.full((height, width, 3), 100, np.uint8)
     return Frame(index=0, pts=3, time_base=Fraction(1, 10), duration=1, image=image)
+
+
+def packet_at(time: int) -> av.Packet[av.stream.Stream]:
+    packet = av.Packet(b"sound")
+    packet.pts = packet.dts = time
+    return packet
+
+
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [
+        ([0, 10, 20, 30], [0, 10, 20, 30]),
+        ([0, 10, 20, 3, 20, 30], [0, 10, 20, 30]),  # back, and the same again
+        ([0, 10, 900, 20, 30], [0, 10, 20, 30]),  # one ahead costs itself alone
+        ([900, 0, 10, 20], [0, 10, 20]),
+    ],
+)
+def test_packets_of_sound_whose_times_jump_are_left_out(
+    times: list[int], kept: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert [packet.pts for packet in in_order(map(packet_at, times), "clip.ts")] == kept
+    told = [f"clip.ts: {len(times) - len(kept)} packets of its sound are left out, as their times jump"]
+    assert caplog.messages == (told if len(kept) < len(times) else [])
