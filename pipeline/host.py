@@ -195,10 +195,8 @@ class StageHost:
         past |= self._kept(call, before)
         stages = tuple(self._run(node, call, past, frames) for node in self._group.nodes)
         self._remember(call, frames[-1])
-        return (*map(partial(self._output, frames), self._group.outputs), self._report(stages))
-
-    def _report(self, stages: tuple[StageReport, ...]) -> CallReport:
-        return CallReport(worker=self._worker, stages=stages)
+        report = CallReport(worker=self._worker, stages=stages)
+        return (*map(partial(self._output, frames), self._group.outputs), report)
 
     def _output(self, frames: Sequence[FrameValues], name: str) -> Value:
         return frames[-1][name] if name in self._group.state else tuple(frame[name] for frame in frames)

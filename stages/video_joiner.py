@@ -57,16 +57,10 @@ def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path:
             for _, _, packet in heapq.merge(*tracks, key=lambda timed: timed[:2]):
                 try:
                     output.mux(packet)
-                except (
-                    ArgumentError,
-                    InvalidDataError,
-                    PatchWelcomeError,
-                ):  # damaged sound, of this call or one before
+                except DAMAGED:  # sound, of this packet or of one before that was still held back
                     num_refused += 1
             if num_refused:
-                log.warning(
-                    "%s: %d packets of its sound are damaged and left out", source.paths[0], num_refused
-                )
+                log.warning("%s: %d damaged packets of its sound are left out", source.paths[0], num_refused)
         finally:
             if sound is not None:
                 sound.close()
