@@ -28,6 +28,8 @@ ENVIRONMENT = {
     "RAY_free_objects_batch_size": "1",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # the other way of telling metrics ends a process now and then (SIGSEGV, Ray 2.60)
+    "RAY_enable_open_telemetry": "false",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of calls given up behind one that failed
     # what the driver tells itself, or nobody needs to know
     "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed|PYTHON worker processes have been started",
@@ -41,6 +43,7 @@ JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 SENT = ("configs", "models", "pipeline", "stages", "weights", "pyproject.toml")
 """What workers need of the project's folder."""
 _ANSWER_S = 10.0
+_CLIENT_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
         address = os.environ.get("RAY_ADDRESS", address)
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
+        _init(ray, address, runtime_env)
     except (ImportError, OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         remedy = "start one with `ray start --head`, with this machine a node of it"
         if address.startswith(RAY_CLIENT):
@@ -138,6 +141,19 @@ def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
             f"run.address: no Ray cluster can be joined at {address} ({_reason(error)}); {remedy}, all with "
             "the same Python, Ray, RAY_AUTH_MODE and token"
         ) from None
+
+
+def _init(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
+    """A Ray Client server loses a new client now and then, when a process that it forks crashes."""
+    for left in reversed(range(_CLIENT_TRIES if address.startswith(RAY_CLIENT) else 1)):
+        try:
+            ray.init(
+                address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env
+            )
+            return
+        except ConnectionAbortedError:
+            if not left:
+                raise
 
 
 def _knock(address: str) -> None:
@@ -152,9 +168,10 @@ def _reason(error: Exception) -> str:
 
 
 def _runtime_env() -> dict[str, Any]:
-    """Sends the project's code to the workers, and how threads wait."""
-    waiting = {name: os.environ[name] for name in OPENMP if name in os.environ}
+    """Sends the project's code to the workers, and how threads wait; metrics are the driver's alone."""
+    variables = {name: os.environ[name] for name in OPENMP if name in os.environ}
+    variables["RAY_enable_metrics_collection"] = "false"
     if JOB_VARIABLE in os.environ:
-        return {"env_vars": waiting}
+        return {"env_vars": variables}
     left_out = [f"/{name}" for name in sorted(os.listdir(ROOT)) if name not in SENT]
-    return {"env_vars": waiting, "working_dir": ROOT, "excludes": left_out}
+    return {"env_vars": variables, "working_dir": ROOT, "excludes": left_out}

@@ -12,7 +12,7 @@ import math
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from pipeline.graph import DECODE, FRAME_RESULTS
 from pipeline.host import Call, CallReport, Host, StageFactory, Value, Worker, build_host, this_process
 from pipeline.metrics import RunMetrics
 from pipeline.placement import Group, Plan, device_of
+from pipeline.restarts import MAX_DEATHS
 from pipeline.wire import from_wire, num_bytes, to_wire
 
 if TYPE_CHECKING:
@@ -101,68 +102,84 @@ class RayExecutor:
     def __init__(self, plan: Plan, settings: Settings, factory: StageFactory) -> None:
         self._ray = connect(settings)
         self._metrics = RunMetrics()
-        groups = plan.hosts
-        shares = {name: _uses_card(group, settings) for name, group in groups.items()}
+        self._groups = plan.hosts
+        self._arguments = settings, factory
+        self._actor_class = self._ray.remote(HostActor)
+        self._on_card = {name for name, group in self._groups.items() if _uses_card(group, settings)}
         try:
-            card_share = share_of_a_card(
-                sum(shares.values()), num_free_cards(self._ray, settings.run.address)
+            self._card_share = share_of_a_card(
+                len(self._on_card), num_free_cards(self._ray, settings.run.address)
             )
         except SettingsError:
             self.close()
             raise
-        actor_class = self._ray.remote(HostActor)
-        self._start: dict[str, Callable[[], ActorHandle[HostActor]]] = {
-            name: partial(
-                actor_class.options(
-                    num_cpus=0,  # hosts share the cores; the window decides how much runs at once
-                    num_gpus=card_share if shares[name] else 0,
-                    max_restarts=0,  # Ray's own restarts lose the order of the calls: see `replace`
-                    max_task_retries=0,
-                    scheduling_strategy=self._where(name, group, on_card=shares[name]),
-                ).remote,
-                *(group, settings, factory),
-            )
-            for name, group in groups.items()
-        }
-        self._actors = {name: start() for name, start in self._start.items()}
-        self._submitted = {name: deque[tuple[Call, Ref]](maxlen=_REMEMBERED_CALLS) for name in groups}
+        self._actors = {name: self._start(name) for name in self._groups}
+        self._submitted = {name: deque[tuple[Call, Ref]](maxlen=_REMEMBERED_CALLS) for name in self._groups}
         """The last calls of each host, with their reports."""
         self._died_at: dict[str, Call | None] = {}
         """What each dead process was at."""
         self._ready: dict[str, Ref] = {name: actor.ready.remote() for name, actor in self._actors.items()}
 
-    def _where(self, name: str, group: Group | None, *, on_card: bool) -> SchedulingStrategyT:
+    def _start(self, name: str, *, again: bool = False) -> ActorHandle[HostActor]:
+        actor = self._actor_class.options(
+            num_cpus=0,  # hosts share the cores; the window decides how much runs at once
+            num_gpus=self._card_share if name in self._on_card else 0,
+            max_restarts=0,  # Ray's own restarts lose the order of the calls: see `replace`
+            max_task_retries=0,
+            scheduling_strategy=self._where(name, again=again),
+        )
+        started: ActorHandle[HostActor] = actor.remote(self._groups[name], *self._arguments)
+        return started
+
+    def _where(self, name: str, *, again: bool) -> SchedulingStrategyT:
         """The nodes that may have a host.
 
         What a run of frames waits for is made where the encoder is, unless that takes a card. Hosts that
-        share the frames go round the nodes, those of one number together; when a node has gone, anywhere.
+        share the frames go round the nodes, those of one number together; `again`, as a node may just have
+        gone, anywhere if need be (at first Ray would take that for leave to put all of them on one node).
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        if on_card:
+        if name in self._on_card:
             return "SPREAD"
         here: str = self._ray.get_runtime_context().get_node_id()
+        group = self._groups[name]
         if group is None or not set(FRAME_RESULTS).isdisjoint(group.outputs):
             return NodeAffinitySchedulingStrategy(node_id=here, soft=False)
         others = sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
         nodes = [here, *(node for node in others if node != here)]
         number = group.host_names.index(name)
-        return NodeAffinitySchedulingStrategy(node_id=nodes[number % len(nodes)], soft=True)
+        return NodeAffinitySchedulingStrategy(node_id=nodes[number % len(nodes)], soft=again)
 
     def wait_until_ready(self) -> None:
-        for name, ref in self._ready.items():
-            ready, _ = self._ray.wait([ref], timeout=PATIENCE_S)
-            if not ready:
-                log.warning("%s has not started after %g s: is there room for it?", name, PATIENCE_S)
-            self._get(ref, name)
+        for name in self._actors:
+            for num_deaths in range(1, MAX_DEATHS + 1):
+                try:
+                    self._wait_for(name)
+                    break
+                except HostDiedError:
+                    if num_deaths == MAX_DEATHS:
+                        raise
+                    log.warning("%s died while it started and is replaced", name)
+                    self._renew(name)
+                    self._ready[name] = self._actors[name].ready.remote()
+
+    def _wait_for(self, name: str) -> None:
+        ready, _ = self._ray.wait([self._ready[name]], timeout=PATIENCE_S)
+        if not ready:
+            log.warning("%s has not started after %g s: is there room for it?", name, PATIENCE_S)
+        self._get(self._ready[name], name)
 
     def replace(self, died: HostDiedError) -> None:
         for name, actor in self._actors.items():
             if _process(actor) == died.process:
-                self._ray.kill(actor)  # it may only be out of reach
-                self._submitted[name].clear()
-                self._actors[name] = self._start[name]()
-                self._metrics.restarted(name)
+                self._renew(name)
+
+    def _renew(self, name: str) -> None:
+        self._ray.kill(self._actors[name])  # it may only be out of reach
+        self._submitted[name].clear()
+        self._actors[name] = self._start(name, again=True)
+        self._metrics.restarted(name)
 
     def record(self, host: str, report: CallReport, num_frames: int, waits_s: Mapping[str, float]) -> None:
         self._metrics.add(host, report, num_frames, waits_s)
@@ -194,7 +211,9 @@ class RayExecutor:
             cause = error
         if isinstance(cause, exceptions.OutOfMemoryError):  # Ray's memory guard; it does not say whom
             raise HostDiedError(str(cause).strip().splitlines()[0], self._out_of_memory()) from None
-        if isinstance(cause, exceptions.RayActorError | exceptions.ObjectLostError):
+        if isinstance(
+            cause, exceptions.RayActorError | exceptions.ActorUnschedulableError | exceptions.ObjectLostError
+        ):
             name = f" of {host}" if host else ""
             lines = str(cause).strip().splitlines() or [type(cause).__name__]
             process = getattr(cause, "actor_id", None) or ""

@@ -23,6 +23,7 @@ STORE_BYTES = 150_000_000
 def main(folder: Path, weights: str, *pictures: str) -> None:
     """Prints status, frames and number of restarts of each stream."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"  # else the Ray Client server may crash when it forks
     from ray.cluster_utils import Cluster
 
     port = free_port()

@@ -124,3 +124,14 @@ def test_a_host_that_dies_at_the_same_frame_again_and_again_ends_the_run(
     assert isinstance(driver.error, HostDiedError)
     assert driver.error.__notes__ == [f"stage {stage}, stream toy, frame {written}"]
     assert read_results(tmp_path) == list(enumerate(FIRST_RESULTS))[:written]
+
+
+def test_a_host_that_dies_while_it_is_built_is_replaced_but_not_for_ever(tmp_path: Path) -> None:
+    deaths = Deaths(stage="flow", calls=[0, 1], tally=tmp_path / "twice", building=True)
+    driver = drive(tmp_path, "ray", "split", factory=make_factory(deaths=[deaths]))
+    assert driver.error is None
+    assert read_results(tmp_path) == list(enumerate(FIRST_RESULTS))
+    deaths = Deaths(stage="flow", calls=range(1000), tally=tmp_path / "always", building=True)
+    with pytest.raises(HostDiedError, match="the worker process of flow died"):
+        drive(tmp_path, "ray", "split", factory=make_factory(deaths=[deaths]))
+    assert (tmp_path / "always").stat().st_size == 3

@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 @pytest.mark.slow
 def test_a_node_that_goes_away_changes_no_byte_nor_does_a_ray_client(tmp_path: Path, weights: Path) -> None:
     pictures = [str(write_moving_pictures(tmp_path / name, 40)) for name in ("one", "two")]
-    program = [sys.executable, "-m", "tests.faults.losing_a_node", str(tmp_path), str(weights), *pictures]
-    result = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    program = [sys.executable, "-X", "faulthandler", "-m", "tests.faults.losing_a_node"]
+    arguments = [str(tmp_path), str(weights), *pictures]
+    result = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
     told = [line.split() for line in result.stdout.splitlines() if line.startswith(("spread", "client"))]
     assert [(status, frames) for _, status, frames, _ in told] == [("complete", "40")] * 4

@@ -62,6 +62,8 @@ class Deaths:
     """Their numbers, from 0."""
     frame: int | None = None
     """Every call that begins with this frame."""
+    building: bool = False
+    """Each time that the stage is built counts as a call, in place of its calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,9 @@ def _build(
 ) -> object:
     mine = fault if fault is not None and fault.stage == name else None
     fatal = next((each for each in deaths if each.stage == name), None)
+    if fatal is not None and fatal.building:
+        _may_die(fatal)
+        fatal = None
     if name == "encode":
         return ToyEncode(mine, fatal)
     if name in ("features", "fuse", "detect"):  # those of the network
