@@ -132,6 +132,6 @@ def test_with_the_gradient_of_one_head_cut_it_fails(
         assert verdict.pq >= 0.9
         assert len(verdict.mistakes) >= 10
     elif head == "mask":  # boxes and semantics are as before, and cut out the objects roughly
-        assert verdict.things_pq < 0.86
+        assert verdict.things_pq < _verdict(trained, clips).things_pq - 0.04
     else:
         assert verdict.pq < 0.8
