@@ -40,8 +40,9 @@ SEEK_BACK_S = (0, 10)
 JUMP_S = 1
 """A time that lies further back than this begins a new count; one that lies less far back is a slip."""
 DEFAULT_RATE = Fraction(25)
-CONVERSION = Interpolation.BILINEAR
-"""Without the flags for exact rounding: ten times faster, and within 3 levels."""
+CONVERSION = Interpolation.BICUBIC
+"""As the ffmpeg program converts: without the flags for exact rounding, within 3 levels of the formula, and
+ten times faster (0.3 ms in place of 4.7 for 1280x720)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -87,22 +87,6 @@ def make_video(
     return path
 
 
-def make_flat_video(path: Path, yuv: tuple[int, int, int], matrix: int, colour_range: int) -> Path:
-    """One picture of one colour, given as the codec stores it, with the tags of its matrix and range."""
-    planes = np.full((48 * 3 // 2, 64), yuv[0], np.uint8)
-    planes[48:60], planes[60:] = yuv[1], yuv[2]
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, width=64, height=48, options={"crf": "1"})
-        assert isinstance(video, av.VideoStream)
-        video.codec_context.colorspace = matrix
-        video.codec_context.color_range = colour_range
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.colorspace, frame.color_range = matrix, colour_range
-        container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-    return path
-
-
 def make_video_with_times(path: Path, times: Sequence[int]) -> Path:
     """A transport stream that gives its pictures those times, in 1/90000 s, repeated ones as well."""
     with av.open(str(path), "w") as container:

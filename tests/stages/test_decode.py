@@ -18,7 +18,6 @@ from tests.media import (
     TICKS,
     cut_in_half,
     damage_packet,
-    make_flat_video,
     make_giant_png,
     make_pictures,
     make_video,
@@ -42,16 +41,6 @@ def decode(source: Source) -> Iterator[tuple[Frame, Cursor]]:
         frame, cursor = stage(source, cursor)
     assert cursor.ended
     stage.close()
-
-
-def as_stored(colour: tuple[int, int, int], matrix: str, full_range: bool) -> tuple[int, int, int]:
-    """Y, Cb, Cr by the textbook formula."""
-    kr, kb = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114)}[matrix]
-    red, green, blue = (value / 255 for value in colour)
-    luma = kr * red + (1 - kr - kb) * green + kb * blue
-    cb, cr = (blue - luma) / (2 - 2 * kb), (red - luma) / (2 - 2 * kr)
-    scale, offset, chroma = (255, 0, 255) if full_range else (219, 16, 224)
-    return round(offset + scale * luma), round(128 + chroma * cb), round(128 + chroma * cr)
 
 
 def last_cursor(source: Source) -> Cursor:
@@ -168,18 +157,6 @@ def test_a_rotated_video_comes_upright(tmp_path: Path) -> None:
     assert frame.size == (64, 48) == probe(video(path)).size
     assert frame.image[:30].mean() < 10, "turned counterclockwise, the left half comes to the bottom"
     assert frame.image[34:].mean() > 190
-
-
-@pytest.mark.parametrize("colour", [(200, 30, 40), (20, 180, 60), (30, 60, 210), (128, 128, 128)])
-@pytest.mark.parametrize(("matrix", "tag"), [("bt709", 1), ("smpte170m", 6)])
-@pytest.mark.parametrize("full_range", [False, True])
-def test_a_flat_colour_keeps_its_value(
-    tmp_path: Path, colour: tuple[int, int, int], matrix: str, tag: int, full_range: bool
-) -> None:
-    stored = as_stored(colour, matrix, full_range)
-    path = make_flat_video(tmp_path / "clip.mp4", stored, tag, 2 if full_range else 1)
-    (frame,) = (frame for frame, _ in decode(video(path)))
-    assert np.abs(frame.image.astype(int) - colour).max() <= 3
 
 
 def test_times_that_repeat_are_moved_apart_and_found_again(tmp_path: Path) -> None:

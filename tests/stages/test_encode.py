@@ -122,22 +122,6 @@ def test_every_run_is_a_closed_group_without_b_frames(tmp_path: Path) -> None:
     assert all(packet.pts == packet.dts for packet in packets)
 
 
-@pytest.mark.parametrize("colour", [(200, 30, 40), (20, 180, 60), (30, 60, 210), (250, 250, 250)])
-def test_a_flat_colour_keeps_its_value_through_decoding_and_encoding(
-    tmp_path: Path, colour: tuple[int, int, int]
-) -> None:
-    make_pictures(tmp_path / "chart", ["1.png"])
-    cv2.imwrite(str(tmp_path / "chart" / "1.png"), np.full((48, 64, 3), colour[::-1], np.uint8))
-    chart = Source(name="chart", kind="pictures", paths=(str(tmp_path / "chart" / "1.png"),))
-    video = encode(chart, tmp_path / "out")
-    (frame,) = decoded(as_source(video))
-    assert np.abs(frame.image.astype(int) - colour).max() <= 3
-    with av.open(str(video)) as container:
-        context = container.streams.video[0].codec_context
-        assert (context.colorspace, context.color_range) == (1, 1), "BT.709, limited range, and it says so"
-        assert context.pix_fmt == "yuv420p"
-
-
 def test_an_odd_size_is_padded_in_the_video_alone(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mkv", num_frames=2, size=(47, 63), codec="ffv1")
     video = encode(as_source(path), tmp_path / "out")
