@@ -13,7 +13,8 @@ from configs.errors import UsageError
 Sources = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE...", help="Video, folder of pictures, quoted glob, or .txt that lists such."
+        metavar="SOURCE...",
+        help="Video, its http address, folder of pictures, quoted glob, or .txt that lists such.",
     ),
 ]
 Config = Annotated[str, typer.Option("--config", metavar="NAME|FILE", help="Preset or YAML file.")]

@@ -8,6 +8,7 @@
     │   └── WeightsError             a weights file that does not fit the model
     ├── MessageError (ValueError)    a message between stages with a wrong shape, dtype or count
     ├── StageError (RuntimeError)    a stage failed; names stage, stream and frame
+    ├── ConnectionLostError (RuntimeError)   a server sends no more of a source
     └── ExportError (RuntimeError)   a file for another runtime does not compute what the model does
 
 Every one takes a single string, so that it survives pickling between processes.
@@ -46,6 +47,10 @@ class MessageError(PanoptrailError, ValueError):
 
 class StageError(PanoptrailError, RuntimeError):
     """A stage failed; the message names stage, stream and frame."""
+
+
+class ConnectionLostError(PanoptrailError, RuntimeError):
+    """A server sends no more of a source; what came before is kept."""
 
 
 class ExportError(PanoptrailError, RuntimeError):

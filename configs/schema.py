@@ -69,6 +69,10 @@ class InputSettings(Section):
     than the memory holds. 67 million: twice 8K."""
     corrupt_packets: Literal["skip", "fail"] = "skip"
     """What a packet does that cannot be decoded: its pictures are left out and counted, or the run ends."""
+    open_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    """How long a server may take until it sends a video."""
+    read_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long it may send nothing after that; then the run ends, and --resume goes on."""
 
 
 class ModelSettings(Section):

@@ -126,7 +126,7 @@ class _Results:
         frames = self._set.frames
         if len(frames) != len(played.processed):
             raise SourceError(
-                f"{layout.directory}: {len(frames)} frames came out of {played.source.paths[0]}, "
+                f"{layout.directory}: {len(frames)} frames came out of {played.source.label}, "
                 f"which has {len(played.processed)}"
             )
         self._frames = dict(zip(played.processed, frames, strict=True))

@@ -158,9 +158,9 @@ def _source(source: Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "kind": source.kind,
-        "path": source.paths[0],
+        "path": source.label,
         "files": len(source.paths),
-        "bytes": sum(os.path.getsize(path) for path in source.paths),
+        "bytes": None if source.is_remote else sum(os.path.getsize(path) for path in source.paths),
         "start_s": source.start_s,
         "end_s": source.end_s,
         "stride": source.stride,

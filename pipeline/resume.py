@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FREE = frozenset(
     f"run.{name}"
     for name in ("executor", "address", "placement", "replicas", "streams_at_once", "metrics_port")
-) | {"input.corrupt_packets"}
+) | {"input.corrupt_packets", "input.open_timeout_s", "input.read_timeout_s"}
 """Settings that do not change the results; those of training do not, either."""
 
 _COMPARED = ("source", "settings", "run_frames", "weights", "versions")

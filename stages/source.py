@@ -1,8 +1,7 @@
 """What a run reads: from the arguments of the command line to sources, and what their headers say.
 
-A source is one video or one sequence of pictures, with the stretch of it that is wanted. Cameras and
-network streams will be further kinds: `expand_sources` recognises their addresses and says that they
-are not supported yet.
+A source is one video or one sequence of pictures, with the stretch of it that is wanted. A video may be a
+file, or what an HTTP server sends; cameras and live streams will be further kinds.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from configs.errors import SourceError
 from configs.schema import InputSettings
+from stages.address import check_address, is_address, name_of, shown
 
 if TYPE_CHECKING:
     from stages.messages import Cursor, Size
@@ -44,7 +44,10 @@ class Source:
     """Name of the stream and of its folder of results; unique among the sources of a run."""
     kind: Literal["video", "pictures"]
     paths: tuple[str, ...]
-    """One video, or the pictures in their order; absolute, as a worker may have another working folder."""
+    """One video, or the pictures in their order; absolute, as a worker may have another working folder.
+
+    A video may be an address, which may hold a password: `label` is what may be shown.
+    """
     start_s: float = 0.0
     """The first picture is the first one at or after this time, counted from the start of the source."""
     end_s: float | None = None
@@ -57,6 +60,20 @@ class Source:
     """Pixels of the largest picture that is accepted."""
     corrupt_packets: OnCorrupt = _RULES.corrupt_packets
     """Is a packet that cannot be decoded left out, or does it end the run?"""
+    open_timeout_s: float = _RULES.open_timeout_s
+    """How long a server may take to send the beginning of a video."""
+    read_timeout_s: float = _RULES.read_timeout_s
+    """How long it may send nothing after that."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Does a server send it?"""
+        return self.kind == "video" and is_address(self.paths[0])
+
+    @property
+    def label(self) -> str:
+        """What messages and files call it: the path, or the address without its secrets."""
+        return shown(self.paths[0]) if self.is_remote else self.paths[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +126,17 @@ def probe(source: Source) -> SourceInfo:
 def expand_sources(
     arguments: Sequence[str], *, start_s: float = 0.0, end_s: float | None = None, stride: int = 1
 ) -> tuple[Source, ...]:
-    """The sources that the arguments name: files, folders of pictures, globs, lists of them; one stream each.
+    """The sources that the arguments name, one stream each.
+
+    They name files, folders of pictures, globs, addresses of a server, or lists of such.
 
     Pictures named one by one (a glob that the shell expanded) form one sequence per folder.
     """
     _check_stretch(start_s, end_s, stride)
     found: dict[tuple[str, str], list[str]] = {}
     for argument in arguments:
-        for path in map(os.path.abspath, _expand(argument)):
-            is_picture = Path(path).suffix.lower() in PICTURE_SUFFIXES
+        for path in _expand(argument):
+            is_picture = not is_address(path) and Path(path).suffix.lower() in PICTURE_SUFFIXES
             key = ("pictures", str(Path(path).parent)) if is_picture else ("video", path)
             found.setdefault(key, []).append(path)
     if not found:
@@ -138,7 +157,13 @@ def expand_sources(
 
 def with_rules(source: Source, rules: InputSettings) -> Source:
     """The source, read as the settings say."""
-    return replace(source, max_frame_px=rules.max_frame_px, corrupt_packets=rules.corrupt_packets)
+    return replace(
+        source,
+        max_frame_px=rules.max_frame_px,
+        corrupt_packets=rules.corrupt_packets,
+        open_timeout_s=rules.open_timeout_s,
+        read_timeout_s=rules.read_timeout_s,
+    )
 
 
 def check_frame_size(path: str, size: Size, max_frame_px: int) -> None:
@@ -166,12 +191,14 @@ def _check_stretch(start_s: float, end_s: float | None, stride: int) -> None:
 
 
 def _expand(argument: str) -> list[str]:
-    """The files that one argument names, videos or pictures."""
-    address = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*)://", argument)
-    if address:  # the rest is not repeated: it may hold a password
-        raise SourceError(
-            f"{address[1]}://... is a network stream, which is not supported yet; record it to a file first"
-        )
+    """What one argument names, videos or pictures: absolute paths, or an address."""
+    if is_address(argument):
+        check_address(argument)
+        return [argument]
+    return [name if is_address(name) else os.path.abspath(name) for name in _files(argument)]
+
+
+def _files(argument: str) -> list[str]:
     path = Path(argument)
     if path.is_dir():
         return _pictures_in(path)
@@ -193,7 +220,7 @@ def _lines(path: Path) -> list[str]:
     named = [line for line in lines if line and not line.startswith("#")]
     if nested := next((line for line in named if line.lower().endswith(LIST_SUFFIX)), None):
         raise SourceError(f"{path}: names another list, {nested}; name its sources themselves")
-    return [line if "://" in line else str(path.parent / line) for line in named]
+    return [line if is_address(line) else str(path.parent / line) for line in named]
 
 
 def _pictures_in(folder: Path) -> list[str]:
@@ -224,6 +251,8 @@ def _matches(pattern: str) -> list[str]:
 def _name(kind: str, place: str, paths: Sequence[str]) -> str:
     if kind == "pictures" and len(paths) > 1:
         return Path(place).resolve().name or "pictures"
+    if is_address(place):
+        return name_of(place)
     return Path(paths[0]).stem
 
 

@@ -21,6 +21,7 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeE
 from av.video.stream import VideoStream
 
 from stages.results import Layout, WrittenRun
+from stages.video_open import open_container
 from stages.video_reader import packets_of
 
 if TYPE_CHECKING:
@@ -60,15 +61,21 @@ def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path:
                 except DAMAGED:  # sound, of this packet or of one before that was still held back
                     num_refused += 1
             if num_refused:
-                log.warning("%s: %d damaged packets of its sound are left out", source.paths[0], num_refused)
+                log.warning("%s: %d damaged packets of its sound are left out", source.label, num_refused)
         finally:
             if sound is not None:
                 sound.close()
 
 
 def _open_sound(source: Source) -> InputContainer | None:
-    """The file of the source, if it is one that can hold sound."""
-    return av.open(source.paths[0], metadata_errors="replace") if source.kind == "video" else None
+    """The source, if it is one that can hold sound; a server may have gone meanwhile."""
+    if source.kind != "video":
+        return None
+    try:
+        return open_container(source)
+    except FFmpegError as error:
+        log.warning("%s: its sound cannot be read any longer (%s)", source.label, error.strerror)
+        return None
 
 
 def _zero_s(source: Source, runs: Sequence[WrittenRun], sound: InputContainer | None) -> Fraction:
@@ -114,11 +121,11 @@ def _add_audio(output: OutputContainer, sound: InputContainer, source: Source) -
     for stream in sound.streams.audio:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
         if stream.codec_context is not None and not stream.codec_context.sample_rate:
-            log.warning("%s: a track of sound is left out, as nothing of it is there", source.paths[0])
+            log.warning("%s: a track of sound is left out, as nothing of it is there", source.label)
         elif codec in CARRIED_AUDIO:
             added[stream.index] = output.add_stream_from_template(stream, opaque=True)
         else:
-            log.warning("%s: its sound is left out, as an MP4 cannot carry %s", source.paths[0], codec)
+            log.warning("%s: its sound is left out, as an MP4 cannot carry %s", source.label, codec)
     return added
 
 
@@ -139,7 +146,7 @@ def _audio_packets(
             sound.seek(int((start_s - 1) * 1_000_000))
         copied = [track for track in sound.streams.audio if track.index in tracks]
         packets = packets_of(lambda: sound.demux(*copied))
-        for packet in in_order(packets, source.paths[0]):
+        for packet in in_order(packets, source.label):
             assert packet.pts is not None
             assert packet.dts is not None
             time_s = packet.pts * packet.time_base
@@ -150,7 +157,7 @@ def _audio_packets(
             packet.stream = tracks[packet.stream_index]
             yield time_s - zero_s, 1, packet
     except FFmpegError as error:
-        log.warning("%s: its sound is copied only in part (%s)", source.paths[0], error.strerror)
+        log.warning("%s: its sound is copied only in part (%s)", source.label, error.strerror)
 
 
 def in_order(packets: Iterable[Packet[Stream]], path: str) -> Iterator[Packet[Stream]]:

@@ -48,7 +48,7 @@ def probe_video(source: Source) -> SourceInfo:
 
 
 def _nothing_to_read(source: Source, reader: VideoReader) -> str:
-    path, duration_s = source.paths[0], _duration_s(reader)
+    path, duration_s = source.label, _duration_s(reader)
     lasts = f"; it lasts {duration_s:.3f} s" if duration_s is not None else ""
     if source.end_s is not None:
         return f"{path}: no picture lies between {source.start_s:g} s and {source.end_s:g} s{lasts}"

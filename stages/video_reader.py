@@ -8,31 +8,30 @@ of the stretch and count. The quick way needs every time up to there to be sound
 from __future__ import annotations
 
 import math
-import os
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from configs.errors import SourceError
-from stages.source import check_frame_size
+from configs.errors import ConnectionLostError, SourceError
+from stages.source import END_SLACK_S
+from stages.video_open import open_video
 
 if TYPE_CHECKING:
     from stages.messages import Cursor
     from stages.source import Source
 
 AnyPacket = TypeVar("AnyPacket")
-DECODER_THREADS = min(4, os.cpu_count() or 1)
 READ_FAILURES_MAX = 16
 """Reads that may fail one after the other before the rest of a file is given up."""
 SEEK_BACK_S = (0, 10)
@@ -54,34 +53,6 @@ class Picture:
     duration: int
     """Until the next picture that is wanted, or the end; in the stream's time base, at least 1."""
     frame: VideoFrame
-
-
-def open_video(path: str, max_frame_px: int) -> tuple[InputContainer, VideoStream]:
-    """The container and its first video track; SourceError names what is wrong with the file.
-
-    Decoders refuse packets with larger pictures than that.
-    """
-    try:
-        container = av.open(path, metadata_errors="replace", options={"max_pixels": str(max_frame_px)})
-    except FFmpegError as error:
-        raise SourceError(_why_unreadable(path, error)) from None
-    tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not tracks or tracks[0].time_base is None:
-        container.close()
-        raise SourceError(f"{path}: has no video track; name a file that has one")
-    if tracks[0].codec_context is None:
-        container.close()
-        raise SourceError(f"{path}: its video codec cannot be decoded here; convert it to H.264")
-    context = tracks[0].codec_context
-    try:
-        check_frame_size(path, (context.height, context.width), max_frame_px)
-    except SourceError:
-        container.close()
-        raise
-    context.options = {"max_pixels": str(max_frame_px)}
-    tracks[0].thread_type = "AUTO"
-    context.thread_count = DECODER_THREADS
-    return container, tracks[0]
 
 
 def packets_of(demux: Callable[[], Iterator[AnyPacket]]) -> Iterator[AnyPacket]:
@@ -111,8 +82,7 @@ class VideoReader:
     """The next frame, where finding it meant decoding it."""
 
     def __init__(self, source: Source) -> None:
-        self._path, self._max_frame_px = source.paths[0], source.max_frame_px
-        self._fails_on_corrupt = source.corrupt_packets == "fail"
+        self._source = source
         self._last: int | None = None
         """Time of the last picture that was read."""
         self._reopen()
@@ -153,7 +123,7 @@ class VideoReader:
     def go_behind(self, cursor: Cursor) -> None:
         """Make the picture after that of the cursor the next one."""
         assert cursor.pts is not None
-        sound = cursor.corrupt_packets == 0 and has_sound_times(self._path, cursor.pts, self._max_frame_px)
+        sound = cursor.corrupt_packets == 0 and has_sound_times(self._source, cursor.pts)
         if sound:
             found = self._seek_frame(cursor.pts)
             if found is not None and found.pts == cursor.pts:
@@ -181,7 +151,7 @@ class VideoReader:
     # finding a place
 
     def _reopen(self) -> None:
-        self.container, self.stream = open_video(self._path, self._max_frame_px)
+        self.container, self.stream = open_video(self._source)
         self.corrupt_packets = 0
         self._frames, self._ahead = self._decoded(), None
 
@@ -221,15 +191,54 @@ class VideoReader:
         failures = 0
         while failures < READ_FAILURES_MAX:
             try:
-                for packet in packets_of(partial(self.container.demux, self.stream)):
+                for packet in self._received(packets_of(partial(self.container.demux, self.stream))):
                     failures = 0
                     yield from self._decode(packet)
                 return
             except FFmpegError as error:
+                if self._source.is_remote and not isinstance(error, InvalidDataError):
+                    raise self._lost_connection(error.strerror) from None
                 if failures == 0:
                     self._count_corrupt(error)
                 failures += 1
         yield from self._decode(None)
+
+    def _received(self, packets: Iterator[av.Packet[VideoStream]]) -> Iterator[av.Packet[VideoStream]]:
+        """The packets; an error where a server sends nothing for too long, or hangs up early."""
+        if not self._source.is_remote:
+            yield from packets
+            return
+        timeout_s, newest = self._source.read_timeout_s, self.stream.start_time or 0
+        while True:
+            began_s = time.monotonic()
+            packet = next(packets, None)
+            if time.monotonic() - began_s >= timeout_s:
+                raise self._lost_connection(f"nothing came for {timeout_s:g} s")
+            if packet is None:
+                return
+            if packet.size:
+                newest = max(newest, packet.pts or 0)
+            elif self._ends_early(newest):
+                raise self._lost_connection("the server hung up")
+            yield packet
+
+    def _ends_early(self, newest: int) -> bool:
+        """Did the header promise more pictures after that time?"""
+        if self.stream.duration is None:
+            return False
+        missing = self._origin + self.stream.duration - self._step - newest
+        return missing * self.time_base > END_SLACK_S
+
+    def _lost_connection(self, reason: str | None) -> SourceError | ConnectionLostError:
+        label = self._source.label
+        if self._last is None:
+            return SourceError(
+                f"{label}: no picture has come ({reason}); a server that sends whole files alone can send "
+                "only videos whose index comes first (ffmpeg -i IN -c copy -movflags +faststart OUT)"
+            )
+        return ConnectionLostError(
+            f"{label}: the connection was lost{self._after()} ({reason}); --resume goes on"
+        )
 
     def _decode(self, packet: av.Packet[VideoStream] | None) -> list[VideoFrame]:
         try:  # marked as corrupt or not: transport streams mark packets that decode well
@@ -240,12 +249,15 @@ class VideoReader:
 
     def _count_corrupt(self, error: FFmpegError) -> None:
         self.corrupt_packets += 1
-        if self._fails_on_corrupt:
-            after = f" after {float(self._last * self.time_base):.3f} s" if self._last is not None else ""
+        if self._source.corrupt_packets == "fail":
             raise SourceError(
-                f"{self._path}: a packet{after} cannot be decoded ({error.strerror}); "
+                f"{self._source.label}: a packet{self._after()} cannot be decoded ({error.strerror}); "
                 "--set input.corrupt_packets=skip goes on without it"
             )
+
+    def _after(self) -> str:
+        """Where in the video it is."""
+        return f" after {float(self._last * self.time_base):.3f} s" if self._last is not None else ""
 
     def _until_next(self, pts: int, duration: int) -> int:
         """How long a picture stands in place of those that the stride leaves out, up to the end at most."""
@@ -270,9 +282,9 @@ class VideoReader:
         return last + self._step
 
 
-def has_sound_times(path: str, until: int, max_frame_px: int) -> bool:
+def has_sound_times(source: Source, until: int) -> bool:
     """Whether every packet up to that time has one, none twice, and keyframes never go back."""
-    container, stream = open_video(path, max_frame_px)
+    container, stream = open_video(source)
     seen: set[int] = set()
     last_key: int | None = None
     try:
@@ -294,31 +306,3 @@ def has_sound_times(path: str, until: int, max_frame_px: int) -> bool:
     finally:
         container.close()
     return True
-
-
-def _why_unreadable(path: str, error: FFmpegError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{path}: no such file; check the path"
-    if isinstance(error, PermissionError):
-        return f"{path}: may not be read; check its permissions"
-    if _lacks_index(Path(path)):
-        return (
-            f"{path}: its index (moov) is missing, so no picture can be found in it; "
-            "the copy or recording was cut off: copy the file again"
-        )
-    return f"{path}: is not a video that can be read ({error.strerror}); check the file, or convert it"
-
-
-def _lacks_index(path: Path) -> bool:
-    """Whether this is an MP4 or QuickTime file of which the index is missing."""
-    names: list[bytes] = []
-    with path.open("rb") as file:
-        while len(header := file.read(8)) == 8:
-            names.append(header[4:])
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:
-                length = int.from_bytes(file.read(8), "big") - 8
-            if length < 8 or names[0] not in (b"ftyp", b"mdat", b"wide"):
-                break
-            file.seek(length - 8, os.SEEK_CUR)
-    return bool(names) and names[0] in (b"ftyp", b"mdat", b"wide") and b"moov" not in names

@@ -1,0 +1,126 @@
+"""Opening a video, a file or what a server sends; what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from av.container import InputContainer
+from av.error import (
+    FFmpegError,
+    HTTPError,
+    HTTPForbiddenError,
+    HTTPNotFoundError,
+    HTTPUnauthorizedError,
+    InvalidDataError,
+)
+from av.video.stream import VideoStream
+
+from configs.errors import SourceError
+from stages.source import check_frame_size
+
+if TYPE_CHECKING:
+    from stages.source import Source
+
+DECODER_THREADS = min(4, os.cpu_count() or 1)
+_RECONNECT = {
+    "reconnect": "1",  # without it, pictures behind a seek are lost without a word
+    "reconnect_on_network_error": "1",
+    "reconnect_delay_max": "8",
+}
+"""When a server hangs up or cannot be reached, FFmpeg tries again, until a time-out ends that."""
+
+
+def open_container(source: Source) -> InputContainer:
+    """The video with all its tracks; FFmpegError if that fails."""
+    options = {"max_pixels": str(source.max_frame_px)}
+    if not source.is_remote:
+        return av.open(source.paths[0], metadata_errors="replace", options=options)
+    timeouts_s = source.open_timeout_s, source.read_timeout_s
+    return av.open(
+        source.paths[0], metadata_errors="replace", options=options | _RECONNECT, timeout=timeouts_s
+    )
+
+
+def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
+    """The container and its first video track; SourceError names what is wrong with it.
+
+    Decoders refuse packets with larger pictures than the source allows.
+    """
+    began_s = time.monotonic()
+    try:
+        container = open_container(source)
+    except FFmpegError as error:
+        raise SourceError(_why_unreadable(source, error, time.monotonic() - began_s)) from None
+    try:
+        return container, _first_track(source, container)
+    except SourceError:
+        container.close()
+        raise
+
+
+def _first_track(source: Source, container: InputContainer) -> VideoStream:
+    if source.is_remote and container.format.name == "hls" and container.duration is None:
+        raise SourceError(f"{source.label}: is a live stream, which is not supported yet; record it first")
+    tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not tracks or tracks[0].time_base is None:
+        raise SourceError(f"{source.label}: has no video track; name a file that has one")
+    if tracks[0].codec_context is None:
+        raise SourceError(f"{source.label}: its video codec cannot be decoded here; convert it to H.264")
+    context = tracks[0].codec_context
+    check_frame_size(source.label, (context.height, context.width), source.max_frame_px)
+    context.options = {"max_pixels": str(source.max_frame_px)}
+    tracks[0].thread_type = "AUTO"
+    context.thread_count = DECODER_THREADS
+    return tracks[0]
+
+
+def _why_unreadable(source: Source, error: FFmpegError, waited_s: float) -> str:
+    if source.is_remote:
+        return f"{source.label}: {_why_not_sent(source, error, waited_s)}"
+    path = source.paths[0]
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: no such file; check the path"
+    if isinstance(error, PermissionError):
+        return f"{path}: may not be read; check its permissions"
+    if _lacks_index(Path(path)):
+        return (
+            f"{path}: its index (moov) is missing, so no picture can be found in it; "
+            "the copy or recording was cut off: copy the file again"
+        )
+    return f"{path}: is not a video that can be read ({error.strerror}); check the file, or convert it"
+
+
+def _why_not_sent(source: Source, error: FFmpegError, waited_s: float) -> str:
+    if waited_s >= source.open_timeout_s:
+        return (
+            f"no server there has sent a video within {source.open_timeout_s:g} s; check the address, or "
+            "--set input.open_timeout_s=60"
+        )
+    if isinstance(error, HTTPUnauthorizedError | HTTPForbiddenError):
+        return "the server wants another user or password; write them as https://USER:PASSWORD@HOST/..."
+    if isinstance(error, HTTPNotFoundError):
+        return "the server has no such file; check the address"
+    if isinstance(error, HTTPError):
+        return f"the server refuses ({error.strerror}); check the address, or try again later"
+    if isinstance(error, InvalidDataError):
+        return f"is not a video that can be read ({error.strerror}); check the address"
+    return f"the server cannot be reached ({error.strerror}); check the address"
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether this is an MP4 or QuickTime file of which the index is missing."""
+    names: list[bytes] = []
+    with path.open("rb") as file:
+        while len(header := file.read(8)) == 8:
+            names.append(header[4:])
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(file.read(8), "big") - 8
+            if length < 8 or names[0] not in (b"ftyp", b"mdat", b"wide"):
+                break
+            file.seek(length - 8, os.SEEK_CUR)
+    return bool(names) and names[0] in (b"ftyp", b"mdat", b"wide") and b"moov" not in names
