@@ -17,11 +17,13 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 
-from stages.video_joiner import CARRIED_AUDIO
+from stages.side_tracks import CARRIED_AUDIO, CARRIED_TEXT
 from stages.video_reader import JUMP_S, VideoReader, packets_of
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.subtitles.stream import SubtitleStream
     from av.video.stream import VideoStream
 
     from stages.source import Source, SourceInfo
@@ -92,7 +94,8 @@ def _inspect_pictures(source: Source, info: SourceInfo) -> Inspection:
 
 
 def _inspect_video(info: SourceInfo, reader: VideoReader, frame: VideoFrame, packets: Packets) -> Inspection:
-    stream, sound = reader.stream, _sound(reader.container)
+    stream, streams = reader.stream, reader.container.streams
+    sound, texts = _codecs(streams.audio), _codecs(streams.subtitles)
     facts = (
         ("container", reader.container.format.long_name),
         ("codec", _codec(stream)),
@@ -102,11 +105,12 @@ def _inspect_video(info: SourceInfo, reader: VideoReader, frame: VideoFrame, pac
         ("duration", _duration(info)),
         ("keyframes", f"{packets.num_keyframes}, at most {_keyframe_gap_s(packets, reader):.1f} s apart"),
         ("sound", ", ".join(sound) or "none"),
+        ("subtitles", ", ".join(texts) or "none"),
     )
     troubles = (
         *_troubles_of_packets(info, reader, packets),
         *_troubles_of_pictures(stream, frame),
-        *_troubles_of_tracks(reader.container, sound),
+        *_troubles_of_tracks(sound, texts),
     )
     return Inspection(facts=facts, troubles=troubles)
 
@@ -229,15 +233,14 @@ def _duration(info: SourceInfo) -> str:
 # other tracks
 
 
-def _sound(container: InputContainer) -> list[str]:
-    """Codecs of the tracks of sound."""
-    contexts = (stream.codec_context for stream in container.streams.audio)
-    return [context.name if context else "unknown" for context in contexts]
+def _codecs(streams: Sequence[AudioStream] | Sequence[SubtitleStream]) -> list[str]:
+    return [stream.codec_context.name if stream.codec_context else "unknown" for stream in streams]
 
 
-def _troubles_of_tracks(container: InputContainer, sound: Sequence[str]) -> Iterator[str]:
+def _troubles_of_tracks(sound: Sequence[str], texts: Sequence[str]) -> Iterator[str]:
     for codec in sound:
         if codec not in CARRIED_AUDIO:
             yield f"sound as {codec}: it is left out, as an MP4 cannot carry it; convert it to AAC"
-    if container.streams.subtitles:
-        yield f"{len(container.streams.subtitles)} tracks of subtitles: they are left out"
+    for codec in texts:
+        if codec not in CARRIED_TEXT:
+            yield f"subtitles as {codec}: they are left out, as an MP4 cannot carry them"

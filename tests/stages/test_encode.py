@@ -16,8 +16,8 @@ from configs.schema import Settings
 from stages.decode import DecodeStage
 from stages.encode import EncodeStage
 from stages.messages import Cursor, Frame, Panoptic
+from stages.side_tracks import in_order
 from stages.source import Source
-from stages.video_joiner import in_order
 from tests.media import make_pictures, make_video, make_video_with_times, picture
 from tests.panoptics import CHECKPOINT, make_panoptic, road, thing
 
