@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from pipeline.shares import Entry
 from stages.results import Layout, naming_output, replacing
 
 if TYPE_CHECKING:
-    from stages.source import Source
+    from stages.source import Source, SourceInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder."""
@@ -74,10 +73,10 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" + (f" ({notes})" if notes else "")
 
 
-def describe_work(source: Source, settings: Settings, limits: Limits) -> dict[str, Any]:
+def describe_work(source: Source, info: SourceInfo, settings: Settings, limits: Limits) -> dict[str, Any]:
     """What a stream makes of what: enough to tell whether it can be gone on with."""
     return {
-        "source": _source(source),
+        "source": _source(source, info),
         "window_frames": limits.window_frames,
         "run_frames": limits.run_frames,
         "settings": settings.model_dump(mode="json"),
@@ -154,13 +153,13 @@ def _restart(restart: Restart) -> dict[str, Any]:
     return {"host": restart.host, "frame": restart.index, "lost_s": round(restart.lost_s, 3)}
 
 
-def _source(source: Source) -> dict[str, Any]:
+def _source(source: Source, info: SourceInfo) -> dict[str, Any]:
     return {
         "name": source.name,
         "kind": source.kind,
         "path": source.label,
         "files": len(source.paths),
-        "bytes": None if source.is_remote else sum(os.path.getsize(path) for path in source.paths),
+        "bytes": info.num_bytes,
         "start_s": source.start_s,
         "end_s": source.end_s,
         "stride": source.stride,

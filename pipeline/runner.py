@@ -76,7 +76,10 @@ def run(
     settings = resolve(settings, cluster.num_cards if cluster is not None else None)
     budget = budget_bytes(settings, cluster.store_bytes if cluster is not None else STORE_BYTES)
     limits = [fit(info.size, settings, budget) for info in infos]
-    works = [describe_work(source, settings, limit) for source, limit in zip(sources, limits, strict=True)]
+    works = [
+        describe_work(source, info, settings, limit)
+        for source, info, limit in zip(sources, infos, limits, strict=True)
+    ]
     names = [source.name for source in sources]
     with claimed([output / name for name in names]):
         earlier = _prepare(output, dict(zip(names, works, strict=True)), overwrite=overwrite, resume=resume)

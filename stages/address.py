@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from configs.errors import SourceError
 
 SCHEMES = ("http", "https")
-"""Of files and of HLS playlists that end."""
+"""Of files that a server sends."""
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_NAME_CHARACTERS = 80
 
 
 def is_address(text: str) -> bool:
@@ -23,28 +24,43 @@ def is_address(text: str) -> bool:
 
 
 def check_address(address: str) -> None:
-    """SourceError if it is none of those that are read."""
+    """SourceError if it is none of those that are read; it does not repeat what may be a password."""
     scheme = address.partition("://")[0].lower()
-    if scheme not in SCHEMES:  # the rest is not repeated: it may hold a password
+    if scheme == "file":
+        raise SourceError("file://...: write the path alone")
+    if scheme not in SCHEMES:
         raise SourceError(
             f"{scheme}://... is a network stream, which is not supported yet; record it to a file first"
         )
     try:
-        has_host = bool(urlsplit(address).hostname) and urlsplit(address).port != 0
+        parts = urlsplit(address)
+        has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         has_host = False
     if not has_host:
         raise SourceError(f"{scheme}://... is no address; expected {scheme}://HOST/PATH")
+    if "@" not in parts.netloc and parts.port is not None and re.search(r"[^/]@", address):
+        raise SourceError(
+            f"{scheme}://...: if a password stands before the @, write its /, ? and # as %2F, %3F and %23; "
+            "if none does, write the @ as %40"
+        )
 
 
 def shown(address: str) -> str:
     """The address without user, password and query."""
     parts = urlsplit(address)
     port = f":{parts.port}" if parts.port is not None else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}{'?...' if parts.query else ''}"
+    return f"{parts.scheme}://{_host(parts)}{port}{parts.path}{'?...' if parts.query else ''}"
 
 
 def name_of(address: str) -> str:
-    """For the stream: the last part of the path, else the host."""
+    """For the stream and its folder: the last part of the path, else the host."""
     parts = urlsplit(address)
-    return PurePosixPath(unquote(parts.path)).stem or parts.hostname or "stream"
+    stem = PurePosixPath(unquote(parts.path)).stem
+    name = "".join(character if character.isprintable() else "_" for character in stem)
+    return name.lstrip(".").strip()[:_NAME_CHARACTERS] or _host(parts)
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    return f"[{host}]" if ":" in host else host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ def probe_pictures(source: Source) -> SourceInfo:
         duration_s=float(len(source.paths) / rate),
         codec="pictures",
         has_audio=False,
+        num_bytes=sum(map(os.path.getsize, source.paths)),
     )
 
 

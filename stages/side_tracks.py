@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from av.subtitles.stream import SubtitleStream
 
+from configs.errors import ConnectionLostError
 from stages.video_open import open_container
 from stages.video_reader import packets_of
 
@@ -112,18 +113,29 @@ class SideTracks:
                 if (moved := _moved(packet, track, zero_s)) is not None:
                     yield time_s - zero_s, 1, moved
         except FFmpegError as error:
+            if self._source.is_remote:
+                raise _lost_connection(self._source, error) from None
             log.warning("%s: its sound is copied only in part (%s)", label, error.strerror)
 
 
 def _opened(source: Source) -> InputContainer | None:
-    """The source, if it is one that can hold sound; a server may have gone meanwhile."""
+    """The source, if it is one that can hold sound. ConnectionLostError if a server has gone meanwhile."""
     if source.kind != "video":
         return None
     try:
         return open_container(source)
     except FFmpegError as error:
+        if source.is_remote:
+            raise _lost_connection(source, error) from None
         log.warning("%s: its sound cannot be read any longer (%s)", source.label, error.strerror)
         return None
+
+
+def _lost_connection(source: Source, error: FFmpegError) -> ConnectionLostError:
+    return ConnectionLostError(
+        f"{source.label}: the connection was lost while its sound was read ({error.strerror}); "
+        "--resume reads it again"
+    )
 
 
 def _sound_track(output: OutputContainer, stream: AudioStream, label: str) -> _Track | None:

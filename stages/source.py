@@ -10,7 +10,7 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,7 +43,7 @@ class Source:
     name: str
     """Name of the stream and of its folder of results; unique among the sources of a run."""
     kind: Literal["video", "pictures"]
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = field(repr=False)
     """One video, or the pictures in their order; absolute, as a worker may have another working folder.
 
     A video may be an address, which may hold a password: `label` is what may be shown.
@@ -98,6 +98,8 @@ class SourceInfo:
     """Of the whole source."""
     codec: str
     has_audio: bool
+    num_bytes: int | None
+    """Of its files, or of what a server says that it will send."""
 
 
 def lost_frames(info: SourceInfo, cursor: Cursor) -> int:
@@ -192,9 +194,9 @@ def _check_stretch(start_s: float, end_s: float | None, stride: int) -> None:
 
 def _expand(argument: str) -> list[str]:
     """What one argument names, videos or pictures: absolute paths, or an address."""
-    if is_address(argument):
-        check_address(argument)
-        return [argument]
+    if is_address(address := argument.strip()):
+        check_address(address)
+        return [address]
     return [name if is_address(name) else os.path.abspath(name) for name in _files(argument)]
 
 
@@ -214,11 +216,12 @@ def _files(argument: str) -> list[str]:
 def _lines(path: Path) -> list[str]:
     """The sources that a text file names, one a line, relative to its folder; # begins a comment."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: is no list of sources that can be read ({error})") from None
     named = [line for line in lines if line and not line.startswith("#")]
-    if nested := next((line for line in named if line.lower().endswith(LIST_SUFFIX)), None):
+    paths = (line for line in named if not is_address(line))
+    if nested := next((line for line in paths if line.lower().endswith(LIST_SUFFIX)), None):
         raise SourceError(f"{path}: names another list, {nested}; name its sources themselves")
     return [line if is_address(line) else str(path.parent / line) for line in named]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import av
 from av.container import InputContainer
 from av.error import (
     FFmpegError,
+    HTTPClientError,
     HTTPError,
     HTTPForbiddenError,
     HTTPNotFoundError,
@@ -26,12 +28,7 @@ if TYPE_CHECKING:
     from stages.source import Source
 
 DECODER_THREADS = min(4, os.cpu_count() or 1)
-_RECONNECT = {
-    "reconnect": "1",  # without it, pictures behind a seek are lost without a word
-    "reconnect_on_network_error": "1",
-    "reconnect_delay_max": "8",
-}
-"""When a server hangs up or cannot be reached, FFmpeg tries again, until a time-out ends that."""
+_PLAYLISTS = frozenset({"hls", "dash"})
 
 
 def open_container(source: Source) -> InputContainer:
@@ -40,9 +37,21 @@ def open_container(source: Source) -> InputContainer:
     if not source.is_remote:
         return av.open(source.paths[0], metadata_errors="replace", options=options)
     timeouts_s = source.open_timeout_s, source.read_timeout_s
-    return av.open(
-        source.paths[0], metadata_errors="replace", options=options | _RECONNECT, timeout=timeouts_s
-    )
+    options |= _http_options(source)
+    return av.open(source.paths[0], metadata_errors="replace", options=options, timeout=timeouts_s)
+
+
+def _http_options(source: Source) -> dict[str, str]:
+    """When a server hangs up or cannot be reached, FFmpeg tries again, until a time-out ends that."""
+    options = {
+        "reconnect": "1",  # without it, pictures behind a seek are lost without a word
+        "reconnect_on_network_error": "1",
+        "reconnect_delay_max": "8",
+        "rw_timeout": str(round(source.read_timeout_s * 1e6)),  # PyAV's own does not hold for a seek
+        "tls_verify": "1",
+    }
+    trusted = ssl.get_default_verify_paths().cafile
+    return options | ({"ca_file": trusted} if trusted is not None else {})
 
 
 def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
@@ -63,8 +72,8 @@ def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
 
 
 def _first_track(source: Source, container: InputContainer) -> VideoStream:
-    if source.is_remote and container.format.name == "hls" and container.duration is None:
-        raise SourceError(f"{source.label}: is a live stream, which is not supported yet; record it first")
+    if source.is_remote:
+        _check_sent(source, container)
     tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not tracks or tracks[0].time_base is None:
         raise SourceError(f"{source.label}: has no video track; name a file that has one")
@@ -76,6 +85,20 @@ def _first_track(source: Source, container: InputContainer) -> VideoStream:
     tracks[0].thread_type = "AUTO"
     context.thread_count = DECODER_THREADS
     return tracks[0]
+
+
+def _check_sent(source: Source, container: InputContainer) -> None:
+    """SourceError if it is not one file with an end."""
+    if not _PLAYLISTS.isdisjoint(container.format.name.split(",")):
+        raise SourceError(
+            f"{source.label}: is a playlist, which is not supported yet; ffmpeg -i ADDRESS -c copy clip.mp4 "
+            "makes a file of it"
+        )
+    if container.size <= 0:
+        raise SourceError(
+            f"{source.label}: the server does not say how long it is; live streams are not supported yet, so "
+            "record it first"
+        )
 
 
 def _why_unreadable(source: Source, error: FFmpegError, waited_s: float) -> str:
@@ -104,10 +127,15 @@ def _why_not_sent(source: Source, error: FFmpegError, waited_s: float) -> str:
         return "the server wants another user or password; write them as https://USER:PASSWORD@HOST/..."
     if isinstance(error, HTTPNotFoundError):
         return "the server has no such file; check the address"
-    if isinstance(error, HTTPError):
+    if isinstance(error, HTTPError | HTTPClientError):
         return f"the server refuses ({error.strerror}); check the address, or try again later"
     if isinstance(error, InvalidDataError):
         return f"is not a video that can be read ({error.strerror}); check the address"
+    if source.label.startswith("https:"):
+        return (
+            f"the server cannot be reached, or its certificate is not trusted ({error.strerror}); check the "
+            "address; SSL_CERT_FILE names a file of trusted certificates"
+        )
     return f"the server cannot be reached ({error.strerror}); check the address"
 
 

@@ -42,6 +42,7 @@ def probe_video(source: Source) -> SourceInfo:
             duration_s=_duration_s(reader),
             codec=stream.codec_context.name,
             has_audio=bool(container.streams.audio),
+            num_bytes=container.size,
         )
     finally:
         reader.close()

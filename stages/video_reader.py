@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
+from av.error import ExitError, FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
@@ -36,6 +36,8 @@ READ_FAILURES_MAX = 16
 """Reads that may fail one after the other before the rest of a file is given up."""
 SEEK_BACK_S = (0, 10)
 """How far before the wanted time a seek is tried; then the file is read from its start."""
+_TAIL = 0.05
+"""Part of a file behind its last picture: an index, or sound that is longer."""
 JUMP_S = 1
 """A time that lies further back than this begins a new count; one that lies less far back is a slip."""
 DEFAULT_RATE = Fraction(25)
@@ -85,6 +87,8 @@ class VideoReader:
         self._source = source
         self._last: int | None = None
         """Time of the last picture that was read."""
+        self._goes_on = False
+        """Were pictures read by another reader before?"""
         self._reopen()
         time_base = self.stream.time_base
         assert time_base is not None
@@ -123,6 +127,7 @@ class VideoReader:
     def go_behind(self, cursor: Cursor) -> None:
         """Make the picture after that of the cursor the next one."""
         assert cursor.pts is not None
+        self._goes_on = True
         sound = cursor.corrupt_packets == 0 and has_sound_times(self._source, cursor.pts)
         if sound:
             found = self._seek_frame(cursor.pts)
@@ -197,7 +202,8 @@ class VideoReader:
                 return
             except FFmpegError as error:
                 if self._source.is_remote and not isinstance(error, InvalidDataError):
-                    raise self._lost_connection(error.strerror) from None
+                    timed_out = isinstance(error, ExitError)
+                    raise self._lost_connection(self._silence() if timed_out else error.strerror) from None
                 if failures == 0:
                     self._count_corrupt(error)
                 failures += 1
@@ -208,33 +214,46 @@ class VideoReader:
         if not self._source.is_remote:
             yield from packets
             return
-        timeout_s, newest = self._source.read_timeout_s, self.stream.start_time or 0
+        timeout_s, end, end_byte = self._source.read_timeout_s, self._origin, 0
         while True:
             began_s = time.monotonic()
             packet = next(packets, None)
             if time.monotonic() - began_s >= timeout_s:
-                raise self._lost_connection(f"nothing came for {timeout_s:g} s")
+                raise self._lost_connection(self._silence())
             if packet is None:
                 return
             if packet.size:
-                newest = max(newest, packet.pts or 0)
-            elif self._ends_early(newest):
+                end = max(end, (packet.pts or 0) + (packet.duration or self._step))
+                end_byte = max(end_byte, (packet.pos or 0) + packet.size)
+            elif self._ends_early(end, end_byte):
                 raise self._lost_connection("the server hung up")
             yield packet
 
-    def _ends_early(self, newest: int) -> bool:
-        """Did the header promise more pictures after that time?"""
-        if self.stream.duration is None:
-            return False
-        missing = self._origin + self.stream.duration - self._step - newest
-        return missing * self.time_base > END_SLACK_S
+    def _ends_early(self, end: int, end_byte: int) -> bool:
+        """Is less there than the header promises in time, and than the server promised in bytes?
+
+        A file that is damaged in itself has the bytes; one whose sound is longer, nearly all of them.
+        """
+        stream, container = self.stream, self.container
+        if stream.duration is not None:
+            missing_s = (self._origin + stream.duration - end) * self.time_base
+        elif container.duration is not None:
+            first_s = Fraction(container.start_time or 0, 1_000_000)
+            missing_s = first_s + Fraction(container.duration, 1_000_000) - end * self.time_base
+        else:
+            missing_s = Fraction(1)
+        return missing_s > END_SLACK_S and end_byte < (1 - _TAIL) * container.size
+
+    def _silence(self) -> str:
+        return f"nothing came for {self._source.read_timeout_s:g} s"
 
     def _lost_connection(self, reason: str | None) -> SourceError | ConnectionLostError:
         label = self._source.label
-        if self._last is None:
+        if self._last is None and not self._goes_on:
             return SourceError(
-                f"{label}: no picture has come ({reason}); a server that sends whole files alone can send "
-                "only videos whose index comes first (ffmpeg -i IN -c copy -movflags +faststart OUT)"
+                f"{label}: no picture has come ({reason}); try again. From a server that sends whole files "
+                "alone only videos can be read whose index comes first: ffmpeg -i IN -c copy -movflags "
+                "+faststart OUT"
             )
         return ConnectionLostError(
             f"{label}: the connection was lost{self._after()} ({reason}); --resume goes on"
@@ -253,7 +272,7 @@ class VideoReader:
             raise SourceError(
                 f"{self._source.label}: a packet{self._after()} cannot be decoded ({error.strerror}); "
                 "--set input.corrupt_packets=skip goes on without it"
-            )
+            ) from None  # PyAV's error tells the whole address
 
     def _after(self) -> str:
         """Where in the video it is."""
@@ -302,7 +321,7 @@ def has_sound_times(source: Source, until: int) -> bool:
             if last_key > until:
                 return True
     except FFmpegError:
-        pass  # the file ends early: what is left is sound
+        return not source.is_remote  # a file ends early: what is left is sound
     finally:
         container.close()
     return True

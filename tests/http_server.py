@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ class Behaviour:
     """Bytes of an answer after which the connection is closed."""
     sends_parts: bool = True
     """False: whole files alone, whatever range is asked for."""
+    says_size: bool = True
+    """False: an answer ends when the connection does."""
     user_password: str | None = None
     """What it asks for, "user:password"."""
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -31,13 +34,17 @@ class Behaviour:
 
 
 @contextmanager
-def serving(folder: Path, behaviour: Behaviour | None = None) -> Iterator[str]:
-    """The address of a server of that folder, as HOST:PORT."""
+def serving(
+    folder: Path, behaviour: Behaviour | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """The address of a server of that folder, as HOST:PORT; `tls` makes it one of https."""
     does = behaviour or Behaviour()
     handler = type("Handler", (_Handler,), {"root": folder, "does": does})
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -86,7 +93,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if self.does.sends_parts:
             self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(body)))
+        if self.does.says_size:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
         for start in range(0, len(body), CHUNK):
             if self.does.drop_after is not None and start >= self.does.drop_after:
