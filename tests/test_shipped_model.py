@@ -33,7 +33,9 @@ def test_the_file_is_small_enough_and_has_a_card(street: Settings) -> None:
 def test_every_part_loads_strictly(street: Settings) -> None:
     from stages.network import load_network
 
-    assert sum(parameter.numel() for parameter in load_network(street).parameters()) > 5_000_000
+    fused = street.model_copy(update={"model": street.model.model_copy(update={"fuse": True})})
+    for settings in (street, fused):
+        assert sum(parameter.numel() for parameter in load_network(settings).parameters()) > 5_000_000
 
 
 @pytest.fixture(scope="module")

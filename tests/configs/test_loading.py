@@ -23,10 +23,11 @@ def test_every_preset_survives_being_written_and_read(name: str, tmp_path: Path)
     assert load_settings(str(file)) == settings
 
 
-def test_street_is_the_schema_with_weights() -> None:
-    street = load_settings("street", ["model.weights=null"])
+def test_street_is_the_schema_with_weights_and_without_fusion() -> None:
+    street = load_settings("street", ["model.weights=null", "model.fuse=true"])
     assert street == Settings()
     assert load_settings("street").model.weights == "weights/street.safetensors"
+    assert not load_settings("street").model.fuse
 
 
 def test_the_paper_has_its_sizes() -> None:

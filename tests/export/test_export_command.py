@@ -25,13 +25,14 @@ from tests.pipeline.random_network import write_random_weights
 ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURE = ROOT / "docs" / "images" / "motorway.jpg"
 SIZE = (96, 160)
+FUSED = "model.fuse=true"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model, exported for pictures of 160x96."""
     output = tmp_path_factory.mktemp("export") / "street"
-    result = call("export", "--config", "street", "--size", "160x96", "--output", output)
+    result = call("export", "--config", "street", "--set", FUSED, "--size", "160x96", "--output", output)
     assert result.exit_code == 0, result.output
     for word in ("features.onnx", "fused_p6", "embeddings", "not in the files: flow between frames"):
         assert word in result.stdout
@@ -40,12 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network() -> VPSNet:
-    return load_network(settings_for(load_settings("street"), SIZE))
+    return load_network(settings_for(load_settings("street", [FUSED]), SIZE))
 
 
 @pytest.fixture(scope="module")
 def detection(network: VPSNet) -> Part:
-    part = detection_part(network, load_settings("street").detect, SIZE, SIZE)
+    part = detection_part(network, load_settings("street", [FUSED]).detect, SIZE, SIZE)
     part.module.eval()
     return part
 
