@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import certifi
 from av.container import InputContainer
 from av.error import (
     FFmpegError,
@@ -43,15 +44,14 @@ def open_container(source: Source) -> InputContainer:
 
 def _http_options(source: Source) -> dict[str, str]:
     """When a server hangs up or cannot be reached, FFmpeg tries again, until a time-out ends that."""
-    options = {
+    return {
         "reconnect": "1",  # without it, pictures behind a seek are lost without a word
         "reconnect_on_network_error": "1",
         "reconnect_delay_max": "8",
         "rw_timeout": str(round(source.read_timeout_s * 1e6)),  # PyAV's own does not hold for a seek
         "tls_verify": "1",
+        "ca_file": ssl.get_default_verify_paths().cafile or certifi.where(),
     }
-    trusted = ssl.get_default_verify_paths().cafile
-    return options | ({"ca_file": trusted} if trusted is not None else {})
 
 
 def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
