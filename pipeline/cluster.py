@@ -28,8 +28,6 @@ ENVIRONMENT = {
     "RAY_free_objects_batch_size": "1",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # the other way of telling metrics ends a process now and then (SIGSEGV, Ray 2.60)
-    "RAY_enable_open_telemetry": "false",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of calls given up behind one that failed
     # what the driver tells itself, or nobody needs to know
     "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed|PYTHON worker processes have been started",
@@ -38,6 +36,9 @@ ENVIRONMENT = {
     "RAY_NUM_REDIS_GET_RETRIES": "2",
 }
 """Read by Ray when it is imported; a value that the user has set stays."""
+OLDER_METRICS = ("RAY_enable_open_telemetry", "false")
+"""For the program on a cluster: the newer way of telling metrics ends a process there now and then (SIGSEGV
+in Ray 2.60). Not for a Ray of its own: the older way counts on from one run of a program to the next."""
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set in a program that `ray job submit` has started, whose working directory has been sent already."""
 SENT = ("configs", "models", "pipeline", "stages", "weights", "pyproject.toml")
@@ -132,6 +133,7 @@ def _join(ray: ModuleType, address: str, runtime_env: dict[str, Any]) -> None:
         address = os.environ.get("RAY_ADDRESS", address)
     try:
         _knock(address)
+        os.environ.setdefault(*OLDER_METRICS)
         _init(ray, address, runtime_env)
     except (ImportError, OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         remedy = "start one with `ray start --head`, with this machine a node of it"
