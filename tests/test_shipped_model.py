@@ -14,11 +14,12 @@ from stages.messages import Panoptic
 ROOT = Path(__file__).resolve().parent.parent
 MAX_BYTES = 25 * 10**6
 ROAD, CAR = 0, 13
+ON_A_CPU = ["run.device=cpu", "run.threads=2", "model.precision=fp32"]
 
 
 @pytest.fixture(scope="module")
 def street() -> Settings:
-    return load_settings("street", ["run.device=cpu", "run.threads=2", "model.precision=fp32"])
+    return load_settings("street", ON_A_CPU)
 
 
 def test_the_file_is_small_enough_and_has_a_card(street: Settings) -> None:
@@ -33,7 +34,7 @@ def test_the_file_is_small_enough_and_has_a_card(street: Settings) -> None:
 def test_every_part_loads_strictly(street: Settings) -> None:
     from stages.network import load_network
 
-    fused = street.model_copy(update={"model": street.model.model_copy(update={"fuse": True})})
+    fused = load_settings("street", [*ON_A_CPU, "model.fuse=true"])
     for settings in (street, fused):
         assert sum(parameter.numel() for parameter in load_network(settings).parameters()) > 5_000_000
 

@@ -40,8 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def source_at(address: str, **stretch: float) -> Source:
-    (source,) = expand_sources([address], **stretch)  # type: ignore[arg-type]
+def source_at(address: str, *, start_s: float = 0.0, end_s: float | None = None) -> Source:
+    (source,) = expand_sources([address], start_s=start_s, end_s=end_s)
     return dataclasses.replace(source, open_timeout_s=2.0, read_timeout_s=2.0)
 
 
@@ -157,8 +157,7 @@ def test_a_server_that_does_not_run_is_named() -> None:
 
 
 def test_a_seek_on_a_server_that_sends_nothing_ends(folder: Path) -> None:
-    behaviour = Behaviour()
-    stage = DecodeStage(Settings())
+    behaviour, stage = Behaviour(), DecodeStage(Settings())
     with serving(folder, behaviour) as host:
         source = source_at(f"http://{host}/clip.mkv")
         first, cursor = stage(source, None)
@@ -166,7 +165,8 @@ def test_a_seek_on_a_server_that_sends_nothing_ends(folder: Path) -> None:
         stage.close()
         behaviour.stall_after = 20_000
         with pytest.raises(ConnectionLostError, match="the connection was lost"):
-            read_on(DecodeStage(Settings()), source, [(first, cursor)])
+            read_on(stage, source, [(first, cursor)])
+    stage.close()
 
 
 def test_a_file_that_is_damaged_on_the_server_is_read_as_far_as_it_goes(folder: Path, tmp_path: Path) -> None:
