@@ -146,11 +146,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     image_weights = [f"model.weights={image.absolute()}"] if image else []
     networks = {
         "": (IMAGE, [*image_weights, "model.fuse=false"]),
-        "+ fuse, DIS: ": (FUSED, weights),
+        "+ fuse, DIS: ": (FUSED, [*weights, "model.fuse=true"]),
     }
     if options.raft:
         raft = ["flow.backend=raft-small", f"flow.raft_weights={options.raft.absolute()}"]
-        networks["+ fuse, RAFT-small: "] = (FUSED, [*weights, *raft])
+        networks["+ fuse, RAFT-small: "] = (FUSED, [*weights, "model.fuse=true", *raft])
     print(f"{machine_line()}\n")
     figures = ("PQ", "VPQ", "STQ", "AQ", "SQ")
     print("| | " + " | ".join(f"{kind} {name}" for kind in ("clear", "hard") for name in figures) + " |")
