@@ -102,6 +102,8 @@ def shown_on(bar: ProgressBar) -> Callable[[Progress], None]:
             began[name] = progress.num_done, now_s
         num_done, elapsed_s = progress.num_done - began[name][0], now_s - began[name][1]
         rate = f"{num_done / elapsed_s:.1f} frames/s" if num_done and elapsed_s else ""
+        if progress.state not in (None, "live"):
+            rate = f"{progress.state} {rate}"
         bar.update(tasks[name], completed=progress.num_done, rate=rate)
 
     return show

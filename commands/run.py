@@ -39,6 +39,16 @@ def run_command(
     start: Annotated[str, typer.Option(metavar="S", help="Seconds, or H:MM:SS.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="S", help="Seconds, or H:MM:SS.")] = None,
     stride: Annotated[int, typer.Option(min=1, metavar="N", help="Every Nth frame only.")] = 1,
+    on_full: Annotated[
+        str | None,
+        typer.Option(
+            metavar="newest|wait", help="Live: leave out what comes too fast, or make the source wait."
+        ),
+    ] = None,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Live: give up after N tries to connect; else never."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped or killed.")
@@ -55,6 +65,8 @@ def run_command(
         "device": device,
     }
     named = [f"run.{key}={value}" for key, value in given.items() if value is not None]
+    of_input = {"on_full": on_full, "max_retries": max_retries}
+    named += [f"input.{key}={value}" for key, value in of_input.items() if value is not None]
 
     def command() -> int:
         from configs.loading import load_settings

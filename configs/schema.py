@@ -73,6 +73,15 @@ class InputSettings(Section):
     """How long a server may take until it sends a video."""
     read_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """How long it may send nothing after that; then the run ends, and --resume goes on."""
+    frame_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long a live source may show no picture; then it is connected to anew."""
+    max_retries: Annotated[int, Field(ge=0)] | None = None
+    """How often in a row that is tried; then the run of the stream fails. None: for ever."""
+    on_full: Literal["newest", "wait"] = "newest"
+    """What becomes of a live source's pictures that come faster than they are processed: the newest is taken
+    and the others are left out, or the source has to wait."""
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    """udp: a little quicker, and what is lost on the way is lost."""
 
 
 class ModelSettings(Section):
@@ -150,6 +159,9 @@ class TrackSettings(Section):
     edge_ttl_frames: Annotated[int, Field(ge=0)] = 10
     """The same for one last seen at an edge of the picture, which it has probably left; 0: like others (the
     paper's)."""
+    gap_ttl_s: Annotated[float, Field(ge=0)] = 30.0
+    """After a gap in a live stream objects are found again, anywhere in the picture; after one that is longer
+    than this, none is."""
 
 
 class PanopticSettings(Section):
@@ -177,6 +189,8 @@ class EncodeSettings(Section):
     overlay_opacity: Fraction01 = 0.5
     labels: bool = True
     """Write class and identity beside each object."""
+    segment_s: Annotated[float, Field(gt=0)] = 60.0
+    """Results of a live source are closed after so long, and new ones are begun."""
 
 
 class RunSettings(Section):

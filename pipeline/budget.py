@@ -23,6 +23,7 @@ STORE_BYTES = 1000 * MEGABYTE
 """Ray's object store when the settings do not ask for a budget."""
 STORE_SHARE = 0.4
 """Part of the store that frames in flight may hold; the rest absorbs what is being copied or freed."""
+LIVE_WINDOW_FRAMES = 2
 PENDING_RUNS = 2
 """Runs that wait for the encoder or are being written."""
 
@@ -104,6 +105,12 @@ def _remedy(size: Size, settings: Settings, allowed: int, needed: int) -> str:
             fit(size, settings.model_copy(update={"run": run}), megabytes * MEGABYTE)
             return f"in so small a store, set it to {megabytes}: runs of frames are shorter then"
     return f"it takes at least {-(-needed // MEGABYTE)}"
+
+
+def for_live(settings: Settings) -> Settings:
+    """The settings, with as few frames in flight as keep the workers busy: those that wait grow old."""
+    run = settings.run.model_copy(update={"window_frames": LIVE_WINDOW_FRAMES, "batch_frames": 1})
+    return settings.model_copy(update={"run": run})
 
 
 def run_frames(size: Size, settings: Settings) -> int:

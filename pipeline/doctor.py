@@ -13,7 +13,7 @@ from configs.schema import Settings
 from pipeline.budget import budget_bytes, fit, needed_bytes
 from pipeline.runner import run
 from stages.inspection import Inspection, inspect
-from stages.source import Source, SourceInfo, probe, with_rules
+from stages.source import Source, SourceInfo, probe
 
 TRIAL_FRAMES = 8
 _PARTS_OF_ENCODE = ("draw", "png", "video")
@@ -36,7 +36,7 @@ def diagnose(source: Source, settings: Settings) -> Diagnosis:
 
     Raises what a run would raise before its first frame: SourceError, SettingsError, WeightsError.
     """
-    source = with_rules(source, settings.input)
+    source = replace(source, rules=settings.input)
     info = probe(source)
     resolved = resolve(settings)
     limits = fit(info.size, resolved, budget_bytes(resolved))

@@ -44,6 +44,8 @@ class BatchCall:
     stream: str
     first_index: int
     num_frames: int
+    follows: bool = True
+    """Do they come right after the frame before? If not, nothing of that is used but the state."""
 
     @property
     def place(self) -> str:
@@ -61,7 +63,7 @@ class EncodeCall:
 
     stream: str
     output: str
-    """Folder of the stream's results."""
+    """Folder of the results, the stream's or a segment's."""
     first_index: int
     num_frames: int
     before: Cursor | None
@@ -70,10 +72,12 @@ class EncodeCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishCall:
-    """Join all runs that were written. Inputs: source."""
+    """Join all runs that were written of a folder of results. Inputs: source."""
 
     stream: str
     output: str
+    first_index: int
+    """Of its frames."""
 
 
 Call = BatchCall | EncodeCall | FinishCall
@@ -191,6 +195,8 @@ class StageHost:
         given: dict[Link, Any] = dict(zip(self._group.inputs, inputs, strict=True))
         frames = _by_frame({k.value: v for k, v in given.items() if isinstance(k, Now)}, call.num_frames)
         before = {k.value: v for k, v in given.items() if isinstance(k, Before) and v is not None}
+        if not call.follows:
+            before = {name: v for name, v in before.items() if name in self._group.state}
         past = {name: v if name in self._group.state else v[-1] for name, v in before.items()}
         past |= self._kept(call, before)
         stages = tuple(self._run(node, call, past, frames) for node in self._group.nodes)
@@ -224,7 +230,7 @@ class StageHost:
 
     def _kept(self, call: BatchCall, before: Mapping[str, Any]) -> FrameValues:
         """What this host made of the frame before: from the cache, or made again."""
-        if not self._group.cached or call.first_index == 0:
+        if not self._group.cached or call.first_index == 0 or not call.follows:
             return {}
         index, kept = self._cache.get(call.stream, (-1, {}))
         if index != call.first_index:
@@ -275,7 +281,7 @@ class EncodeHost:
         assert not isinstance(call, BatchCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):
-                self._stage.finish(inputs[0], call.output)
+                self._stage.finish(inputs[0], call.output, call.first_index)
             return (CallReport(worker=self._worker, stages=()),)
         return (CallReport(worker=self._worker, stages=(self._encode(call, inputs),)),)
 

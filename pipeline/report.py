@@ -60,6 +60,8 @@ class StreamReport:
     """Hosts that died and were replaced."""
     hosts: Sequence[Entry] = ()
     """Which process did which frames, with those of earlier parts of a resumed run."""
+    live: Mapping[str, Any] | None = None
+    """States, gaps and age of a live stream, as `pipeline.live` tells them."""
     warnings: tuple[str, ...] = ()
     """One line each, for people."""
     error: BaseException | None = field(default=None, compare=False)
@@ -89,9 +91,18 @@ def describe_work(source: Source, info: SourceInfo, settings: Settings, limits: 
     }
 
 
-def write_started(output: Path, work: Mapping[str, Any], hosts: Sequence[Entry]) -> None:
-    """run.json of a stream that begins or goes on, in the folder of its results."""
-    _write(output, {"status": "running", "hosts": list(hosts), **work})
+def write_running(
+    output: Path, work: Mapping[str, Any], hosts: Sequence[Entry], live: Mapping[str, Any] | None = None
+) -> None:
+    """run.json of a stream that begins or goes on, in the folder of its results.
+
+    `live`: how its source stands, as `pipeline.live` tells it.
+    """
+    _write(output, {"status": "running", "hosts": list(hosts), **_of_live(live), **work})
+
+
+def _of_live(live: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return {} if live is None else {"live": live}
 
 
 def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
@@ -108,6 +119,7 @@ def write_run_json(report: StreamReport, work: Mapping[str, Any]) -> None:
         "seconds": {name: round(value, 3) for name, value in report.seconds.items()},
         "stages": report.stages,
         "hosts": list(report.hosts),
+        **_of_live(report.live),
         **work,
         "machine": {"cores": num_cores(), "processor": platform.machine(), "system": platform.system()},
     }

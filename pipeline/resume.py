@@ -78,11 +78,7 @@ def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict
             complete = report["status"] == "complete"
             point = None if complete else _resume_point(layout, work[name]["run_frames"])
             found[name] = Earlier(report=report, complete=complete, point=point)
-    new = [name for name in work if name not in found]
-    for name in new:
-        if _is_empty(layouts[name].pictures):
-            layouts[name].pictures.rmdir()  # of a run that was cut off before it began
-    prepare_output(directory, new, overwrite=False)
+    prepare_output(directory, [name for name in work if name not in found], overwrite=False)
     for name, earlier in found.items():
         remove_temporaries(layouts[name])
         if earlier.complete:
@@ -90,10 +86,6 @@ def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict
         elif layouts[name].parts.exists():
             remove_runs_from(layouts[name], earlier.point.num_frames if earlier.point else 0)
     return found
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _earlier_report(layout: Layout) -> Mapping[str, Any] | None:
@@ -135,7 +127,7 @@ def _resume_point(layout: Layout, run_frames: int) -> ResumePoint | None:
             break
         try:
             checkpoint = read_checkpoint(layout, run)
-        except (OSError, EOFError, ValueError, BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile):
             break
         point = ResumePoint(num_frames=num_frames, checkpoint=checkpoint)
     return point

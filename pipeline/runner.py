@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import OutputError
 from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
-from pipeline.budget import STORE_BYTES, Limits, budget_bytes, fit, needed_bytes
+from pipeline.budget import STORE_BYTES, Limits, budget_bytes, fit, for_live, needed_bytes
 from pipeline.claim import claimed
 from pipeline.cluster import look_at
 from pipeline.executor import Executor, open_executor
 from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
-from pipeline.report import Status, StreamReport, describe_work, write_run_json, write_started
+from pipeline.report import Status, StreamReport, describe_work, write_run_json, write_running
 from pipeline.resume import Earlier, find_earlier
 from pipeline.shares import Entry
 from pipeline.stream import StreamDriver
@@ -43,6 +43,8 @@ class Progress:
     """Frames whose panoptic map is made. Told once when the hosts are ready: 0, or those of a resumed run."""
     num_frames: int | None
     """Frames that the source promises; None when it does not say."""
+    state: str | None = None
+    """Of a live source."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -66,16 +68,19 @@ def run(
 
     `resume`: go on where an earlier run into `output` stopped, with the results of one that did not.
     """
-    from stages.source import probe, with_rules
+    from stages.source import probe
 
     started_s = time.monotonic()
     limit_spinning()
-    sources = [with_rules(source, settings.input) for source in sources]
+    sources = [replace(source, rules=settings.input) for source in sources]
     infos = [probe(source) for source in sources]
     cluster = look_at(settings)
     settings = resolve(settings, cluster.num_cards if cluster is not None else None)
     budget = budget_bytes(settings, cluster.store_bytes if cluster is not None else STORE_BYTES)
-    limits = [fit(info.size, settings, budget) for info in infos]
+    limits = [
+        fit(info.size, for_live(settings) if source.is_live else settings, budget)
+        for source, info in zip(sources, infos, strict=True)
+    ]
     works = [
         describe_work(source, info, settings, limit)
         for source, info, limit in zip(sources, infos, limits, strict=True)
@@ -137,7 +142,7 @@ def _prepare(
     for name, work in works.items():
         found = earlier.get(name)
         if found is None or not found.complete:
-            write_started(output / name, work, found.hosts if found is not None else ())
+            write_running(output / name, work, found.hosts if found is not None else ())
     return earlier
 
 
@@ -196,6 +201,8 @@ class RunningStreams:
         self._running: dict[StreamDriver, tuple[Stream, int]] = {}
         """With the frames that an earlier run had written."""
         self._num_begun = 0
+        self._told: dict[str, Progress] = {}
+        """The last of each stream."""
         self.reports: dict[str, StreamReport] = {}
 
     def start(self, stream: Stream) -> StreamDriver | None:
@@ -212,6 +219,7 @@ class RunningStreams:
             executor=self._executor,
             interrupt=self._interrupt,
             on_frame=partial(self._tell, stream),
+            on_state=partial(self._tell_state, stream),
             start=point,
             number=self._num_begun,
         )
@@ -245,8 +253,21 @@ class RunningStreams:
         self.reports[stream.source.name] = report
 
     def _tell(self, stream: Stream, num_done: int) -> None:
-        name, num_frames = stream.source.name, stream.info.num_frames
-        self._on_progress(Progress(stream=name, num_done=num_done, num_frames=num_frames))
+        name = stream.source.name
+        state = self._told[name].state if name in self._told else None
+        self._told[name] = Progress(
+            stream=name, num_done=num_done, num_frames=stream.info.num_frames, state=state
+        )
+        self._on_progress(self._told[name])
+
+    def _tell_state(self, stream: Stream, live: Mapping[str, Any]) -> None:
+        name = stream.source.name
+        self._told[name] = replace(self._told[name], state=live["state"])
+        self._on_progress(self._told[name])
+        try:
+            write_running(stream.output, stream.work, stream.hosts, live)
+        except OutputError as error:
+            log.warning("%s", error)
 
 
 def _report_again(name: str, output: Path, earlier: Earlier) -> StreamReport:
@@ -304,6 +325,7 @@ def _report(
         corrupt_packets=corrupt,
         restarts=driver.restarts.all(),
         hosts=hosts,
+        live=driver.live.summary() if driver.live is not None else None,
         warnings=_warnings(stream.source.name, lost, corrupt),
         error=driver.error,
     )

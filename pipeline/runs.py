@@ -1,16 +1,22 @@
-"""Frames on their way to the encoder: gathered into runs, written run by run, joined at the end."""
+"""Frames on their way to the encoder: gathered into runs, written run by run, joined at the end.
+
+The results of a live stream come in segments, each in a folder of its own, which is joined when the next one
+begins.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.budget import PENDING_RUNS
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE
 from pipeline.host import CallReport, EncodeCall, FinishCall
+from stages.results import Layout
 
 if TYPE_CHECKING:
     from stages.messages import Cursor
@@ -27,13 +33,18 @@ class DoneBatch:
     """After the last of them."""
     before: Cursor | None
     """Where decoding stood before the first of them."""
+    segment: int | None = None
+    """Index of the first frame of their segment; None where the results are not in segments."""
+    came_s: float | None = None
+    """When the picture came, of a live source: seconds since 1970, UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run that waits for the encoder or is being written."""
+    """Frames of one segment that wait for the encoder or are being written; none where it is joined."""
 
     batches: Sequence[DoneBatch]
+    segment: int | None
     report: Ref
 
     @property
@@ -51,12 +62,16 @@ class RunWriter:
         self._executor, self._source = executor, source
         self._stream, self._output = stream, output
         self._run_frames = run_frames
-        self._gathered: list[DoneBatch] = []
+        self._gathered: deque[DoneBatch] = deque()
         """Those that wait for their run to fill."""
         self._runs: deque[Run] = deque()
+        self._segment: int | None = None
+        """That of the run submitted last."""
         self._last_report: Ref | None = None
         self.num_written = num_written
         """Frames in runs that were written; the index of the first frame of the next one to be reported."""
+        self.num_joined = 0
+        """Segments that were joined because another began."""
 
     @property
     def num_gathered(self) -> int:
@@ -68,19 +83,28 @@ class RunWriter:
         self._gathered.append(batch)
 
     def submit(self, *, flush: bool) -> None:
-        """Submit full runs while fewer than two wait; with `flush`, what is left as well."""
+        """Submit full runs, and segments to be joined, while fewer than two wait; with `flush`, all."""
         while self._gathered and len(self._runs) < PENDING_RUNS:
-            if self.num_gathered < self._run_frames and not flush:
+            segment = self._gathered[0].segment
+            if self._segment is not None and segment != self._segment:
+                self._submit_joining(self._segment)
+                self._segment = None
+            elif flush or self._gathered[-1].segment != segment or self.num_gathered >= self._run_frames:
+                self._submit_run(segment)
+            else:
                 return
-            self._submit_run()
 
-    def _submit_run(self) -> None:
+    def _submit_run(self, segment: int | None) -> None:
         batches: list[DoneBatch] = []
-        while self._gathered and _num_frames(batches) < self._run_frames:
-            batches.append(self._gathered.pop(0))
+        while (
+            self._gathered
+            and self._gathered[0].segment == segment
+            and _num_frames(batches) < self._run_frames
+        ):
+            batches.append(self._gathered.popleft())
         call = EncodeCall(
             stream=self._stream,
-            output=self._output,
+            output=self._folder(segment),
             first_index=self.num_written + sum(run.num_frames for run in self._runs),
             num_frames=_num_frames(batches),
             before=batches[-1].before,
@@ -88,31 +112,49 @@ class RunWriter:
         pictures = (*(done.frame for done in batches), *(done.panoptic for done in batches))
         inputs = (self._source, self._last_report, batches[-1].memory, *pictures)
         (self._last_report,) = self._executor.submit(ENCODE, call, inputs, 1)
-        self._runs.append(Run(batches=batches, report=self._last_report))
+        self._runs.append(Run(batches=batches, segment=segment, report=self._last_report))
+        self._segment = segment
+
+    def _submit_joining(self, segment: int) -> None:
+        self._runs.append(Run(batches=(), segment=segment, report=self._join(segment)))
+
+    def _join(self, segment: int | None) -> Ref:
+        call = FinishCall(stream=self._stream, output=self._folder(segment), first_index=segment or 0)
+        (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
+        return joined
+
+    def _folder(self, segment: int | None) -> str:
+        return self._output if segment is None else str(Layout(Path(self._output)).segment(segment).directory)
 
     def waiting(self) -> list[Ref]:
         """The run that will be done next, if there is one."""
         return [self._runs[0].report] if self._runs else []
 
-    def take(self, done: set[Ref], on_run: Callable[[CallReport, int], None]) -> None:
+    def take(self, done: set[Ref], on_run: Callable[[CallReport, Sequence[DoneBatch]], None]) -> None:
         """Take in what is done; raises what the encoder raised.
 
         Then all other frames are forgotten, but for a dead encoder: its runs wait to be submitted again.
         """
         while self._runs and self._runs[0].report in done:
+            run = self._runs[0]
             try:
-                report = self._executor.result(self._runs[0].report)
+                report = self._executor.result(run.report)
             except HostDiedError:
-                self._gathered = [*(done for run in self._runs for done in run.batches), *self._gathered]
-                self._last_report = None
+                self._gathered.extendleft(
+                    done for run in reversed(self._runs) for done in reversed(run.batches)
+                )
+                self._segment, self._last_report = run.segment, None
                 self._runs.clear()
                 raise
             except Exception:
                 self.forget()
                 raise
-            num_frames = self._runs.popleft().num_frames
-            on_run(report, num_frames)
-            self.num_written += num_frames
+            self._runs.popleft()
+            if run.batches:
+                on_run(report, run.batches)
+                self.num_written += run.num_frames
+            else:
+                self.num_joined += 1
 
     def forget(self) -> None:
         """Write no more frames."""
@@ -120,10 +162,8 @@ class RunWriter:
         self._gathered.clear()
 
     def join(self) -> Ref:
-        """Submit the joining of all runs that were written into the stream's results."""
-        call = FinishCall(stream=self._stream, output=self._output)
-        (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
-        return joined
+        """Submit the joining of all runs written of the last segment, or of a stream without segments."""
+        return self._join(self._segment)
 
 
 def _num_frames(batches: Iterable[DoneBatch]) -> int:

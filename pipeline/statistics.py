@@ -63,7 +63,7 @@ class Statistics:
     def summary(self) -> dict[str, Summary]:
         """Stage to measure to median and p95; draw, png and video are parts of encode."""
         return {
-            stage: {measure: _summary_ms(values) for measure, values in times.items()}
+            stage: {measure: summary_ms(values) for measure, values in times.items()}
             for stage, times in self._times.items()
         }
 
@@ -76,7 +76,8 @@ class Statistics:
         return [moment for moment in made if moment is not None]
 
 
-def _summary_ms(values: Sequence[float]) -> dict[str, float]:
+def summary_ms(values: Iterable[float]) -> dict[str, float]:
+    """Median and p95 of seconds, in milliseconds."""
     ordered = sorted(values)
     return {
         "median_ms": round(1000 * percentile(ordered, 0.50), 3),

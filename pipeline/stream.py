@@ -3,14 +3,15 @@
 It reads only the cursor of each frame (to learn of the end) and the reports; it touches no picture
 and no tensor. Written once for all executors.
 
-Frames go in batches of consecutive ones (`run.batch_frames`, one by default), a call each.
-The life of a batch: `decode` is submitted when the window has room; once its cursor says how many frames
-there are, all other groups are submitted at once, and dataflow orders them; when all are done, the batch
-waits for its run to fill; full runs go to the encoder, at most two at a time.
-How it ends: the source ends, or a stop is requested, or a call fails. Then nothing new is decoded,
-the frames before the failed one are encoded, and the runs are joined.
-A host that dies is replaced, and the stream goes back to the last batch that was done: a cursor and a
-memory are all that the next one needs of the past, and calls are pure, so the results are the same.
+Frames go in batches of consecutive ones (`run.batch_frames`, one by default), a call each. The life of a
+batch: `decode` is submitted when the window has room; once its cursor says how many frames there are, all
+other groups are submitted at once, and dataflow orders them; when all are done, the batch waits for its run
+to fill; full runs go to the encoder, at most two at a time. How it ends: the source ends, or a stop is
+requested, or a call fails. Then nothing new is decoded, the frames before the failed one are encoded, and the
+runs are joined. A host that dies is replaced, and the stream goes back to the last batch that was done: a
+cursor and a memory are all that the next one needs of the past, and calls are pure, so the results are the
+same. A live source cannot be asked for a frame twice: what was decoded is kept until it is done, and taken
+from there.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.budget import Limits
 from pipeline.executor import Executor, HostDiedError, Ref
 from pipeline.graph import ENCODE, FRAME_RESULTS, MEMORY, SOURCE, Before
 from pipeline.host import BatchCall, CallReport
 from pipeline.interrupt import Interrupt
+from pipeline.live import LiveWatch
 from pipeline.placement import Group, Plan
 from pipeline.restarts import JOIN, Restarts
 from pipeline.resume import ResumePoint
@@ -43,6 +45,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What a decode call made."""
+
+    values: Mapping[str, Ref]
+    """Its outputs by name, and its report."""
+    before: Cursor | None
+    """Where decoding stood before it."""
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchInFlight:
     """Frames between decoding and their panoptic maps."""
 
@@ -53,7 +66,7 @@ class BatchInFlight:
     """Host and its report, in the order of submission."""
     past: Mapping[str, Ref]
     """Values that the next batch needs of this one."""
-    cursor: Cursor
+    decoded: Decoded
 
     @property
     def done(self) -> Ref:
@@ -89,18 +102,20 @@ class StreamDriver:
         executor: Executor,
         interrupt: Interrupt,
         on_frame: Callable[[int], None],
+        on_state: Callable[[Mapping[str, Any]], None] = lambda summary: None,
         start: ResumePoint | None = None,
         number: int = 0,
     ) -> None:
         """`start`: where an earlier run of the program stopped; None: at the beginning.
 
-        `number`: of the stream among those of the run.
+        `number`: of the stream among those of the run. `on_state` is told when a live source's state changes.
         """
         self._stream = source.name
         self._decode, *self._groups = plan.groups
-        self._batch_frames = plan.batch_frames
-        assert limits.window_frames >= plan.batch_frames, "no batch would ever be decoded"
-        assert limits.run_frames % plan.batch_frames == 0, "a run would end inside of a batch"
+        # a live frame does not wait for others
+        self._batch_frames = 1 if source.is_live else plan.batch_frames
+        assert limits.window_frames >= self._batch_frames, "no batch would ever be decoded"
+        assert limits.run_frames % self._batch_frames == 0, "a run would end inside of a batch"
         self._limits, self._executor, self._interrupt = limits, executor, interrupt
         self._on_frame, self._number = on_frame, number
         self._source = executor.put(source)
@@ -117,10 +132,15 @@ class StreamDriver:
         """Values of the last batch that was submitted, as far as the next one needs them."""
         self._next_index = 0
         self._in_flight: deque[BatchInFlight] = deque()
+        self._kept: deque[Decoded] = deque()
+        """Frames of a live source that were in flight when a host died."""
+        self._went_back_to: int | None = None
+        """The batch that failed then."""
         self._last_done: BatchInFlight | None = None
         self._failed_index: int | None = None
         self._joining: Ref = None
         """The joining under way."""
+        self.live = LiveWatch(on_state) if source.is_live else None
         self.clock = Clock()
         self.statistics = Statistics()
         self.shares = Shares()
@@ -135,20 +155,31 @@ class StreamDriver:
         """What the run failed of: the first in the order of the frames."""
 
     @property
+    def ended(self) -> bool:
+        """Is all done that will be?"""
+        return self.clock.ended_s is not None
+
+    @property
     def num_written(self) -> int:
         """Frames in runs that were written."""
         return self._writer.num_written
 
     def submit(self) -> list[Ref]:
-        """Submit whatever may be submitted now; what to wait for next. Nothing: the stream has ended."""
+        """Submit whatever may be submitted now; what to wait for next.
+
+        Nothing: the stream has ended, or its live source shows nothing.
+        """
         if self.clock.began_s is None:
             self._begin()
             self.clock.began_s = time.monotonic()
+        while self._kept and self._has_room():
+            self._submit_rest(self._kept.popleft())
         if self._may_decode():
             self._submit_decode()
-        self._writer.submit(flush=self._gets_no_more() and self._decoding is None and not self._in_flight)
+        under_way = self._decoding is not None or self._in_flight or self._kept
+        self._writer.submit(flush=self._gets_no_more() and not under_way)
         waiting = self._waiting()
-        if not waiting and self.clock.ended_s is None:
+        if not waiting and self._gets_no_more() and not self.ended:
             if self._joining is None:
                 self._submit_joining()
             waiting = [self._joining]
@@ -158,7 +189,7 @@ class StreamDriver:
         """Take in what is done; other streams' references among it do not matter."""
         while self._in_flight and self._in_flight[0].done in done:
             self._take_batch(self._in_flight.popleft())
-        if self._decoding is not None and self._decoding["cursor"] in done:
+        if self._decoding is not None and self._decoding["cursor"] in done and not self._kept:
             self._take_decoded(self._decoding)
         try:
             self._writer.take(done, self._take_run)
@@ -196,8 +227,11 @@ class StreamDriver:
             self.complete = self._is_whole()
         self.clock.ended_s = time.monotonic()
 
-    def _take_run(self, report: CallReport, num_frames: int) -> None:
+    def _take_run(self, report: CallReport, batches: Sequence[DoneBatch]) -> None:
         (stage,) = report.stages
+        num_frames = sum(batch.num_frames for batch in batches)
+        if self.live is not None:
+            self.live.note_age("written", batches)
         self.statistics.add_run(stage, num_frames)
         self.shares.add(ENCODE, report.worker, self.num_written, num_frames)
         self._executor.record(ENCODE, report, num_frames, {})
@@ -230,8 +264,11 @@ class StreamDriver:
     # the way of a batch
 
     def _may_decode(self) -> bool:
-        if self._gets_no_more() or self._decoding is not None:
+        if self._gets_no_more() or self._decoding is not None or self._kept:
             return False
+        return self._has_room() and (self.live is None or self.live.may_ask)
+
+    def _has_room(self) -> bool:
         in_flight = sum(batch.results.num_frames for batch in self._in_flight) + self._batch_frames
         window, held = self._limits.window_frames, in_flight + self._writer.num_gathered
         return in_flight <= window and held <= window + self._limits.run_frames
@@ -259,15 +296,19 @@ class StreamDriver:
             self._survives(error, self._decode.name, self._next_index)  # then it is submitted again
             return
         before, self.cursor = self.cursor, cursor
-        num_frames = cursor.index + 1 - self._next_index
-        if num_frames:
-            self._submit_rest(num_frames, values, before, cursor)
+        has_frames = cursor.index >= self._next_index
+        if self.live is not None:
+            self.live.see(cursor, with_frame=has_frames)
+        if has_frames:
+            self._submit_rest(Decoded(values=values, before=before, cursor=cursor))
 
-    def _submit_rest(
-        self, num_frames: int, values: dict[str, Ref], before: Cursor | None, cursor: Cursor
-    ) -> None:
-        call = replace(self._call(self._next_index), num_frames=num_frames)
-        values[SOURCE] = self._source
+    def _submit_rest(self, decoded: Decoded) -> None:
+        """Submit all that comes after decoding."""
+        cursor, live = decoded.cursor, decoded.cursor.live
+        num_frames = cursor.index + 1 - self._next_index
+        follows = live is None or live.follows
+        call = replace(self._call(self._next_index), num_frames=num_frames, follows=follows)
+        values = {**decoded.values, SOURCE: self._source}
         reports = [(self._decode.name, values.pop(_report(self._decode)))]
         for group in self._groups:
             values.update(self._submit(group, call, values, self._past))
@@ -277,10 +318,16 @@ class StreamDriver:
         self._in_flight.append(
             BatchInFlight(
                 index=self._next_index,
-                results=DoneBatch(num_frames=num_frames, before=before, **results),
+                results=DoneBatch(
+                    num_frames=num_frames,
+                    before=decoded.before,
+                    segment=live.segment if live is not None else None,
+                    came_s=live.came_s if live is not None else None,
+                    **results,
+                ),
                 reports=tuple(reports),
                 past=self._past,
-                cursor=cursor,
+                decoded=decoded,
             )
         )
         self._next_index += num_frames
@@ -305,10 +352,12 @@ class StreamDriver:
                 reports[host] = self._executor.result(ref)
             except Exception as error:
                 if self._survives(error, host, batch.index):
-                    self._go_back()
+                    self._go_back(batch)
                 return
         num_frames = batch.results.num_frames
         self._note(batch.index, num_frames, reports)
+        if self.live is not None:
+            self.live.note_age("done", [batch.results])
         self._writer.add(batch.results)
         self._last_done = batch
         self.restarts.went_on(encoder=False)
@@ -337,16 +386,23 @@ class StreamDriver:
         of_other_stream = died.call is not None and died.call.stream != self._stream
         return self.restarts.add(host, index, blamed=not of_other_stream)
 
-    def _go_back(self) -> None:
+    def _go_back(self, failed: BatchInFlight) -> None:
         """Give up all frames in flight, and go on behind the last batch that was done."""
+        in_flight = [failed, *self._in_flight]
         self._in_flight.clear()
-        self._decoding = None
-        last = self._last_done
+        latest, last = self.cursor, self._last_done
         if last is None:
             self._begin()
         else:
             self._next_index = last.index + last.results.num_frames
-            self._past, self.cursor = last.past, last.cursor
+            self._past, self.cursor = last.past, last.decoded.cursor
+        if self.live is not None and failed.index != self._went_back_to:
+            self._kept.extendleft(batch.decoded for batch in reversed(in_flight))
+            self.cursor = latest
+        else:  # a picture that fails twice may be what was lost
+            self._kept.clear()
+            self._decoding = None
+        self._went_back_to = failed.index
 
     def _fail(self, error: Exception, host: str, index: int) -> None:
         """Remember the failure that comes first in the stream; frames from there on are given up."""
@@ -356,6 +412,7 @@ class StreamDriver:
             error.add_note(f"stage {host}, stream {self._stream}, frame {index}")
         self.error, self._failed_index = error, index
         self._in_flight = deque(batch for batch in self._in_flight if batch.index < index)
+        self._kept.clear()
         self._decoding = None
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from pipeline.executor import Executor
+from pipeline.executor import Executor, Ref
 from pipeline.stream import StreamDriver
 
 POLL_S = 0.25
 """How long a wait lasts at most before a requested stop is noticed."""
+IDLE_POLL_S = 0.05
+"""The same while a live source shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +47,22 @@ def drive(
             if (driver := stream.start()) is not None:
                 active[driver] = stream.needed_bytes
         refs = {driver: driver.submit() for driver in active}
-        for driver in [driver for driver in active if not refs[driver]]:
+        for driver in [driver for driver in active if driver.ended]:
             del active[driver]
             on_end(driver)
-        if active:
-            done = set(executor.wait([ref for driver in active for ref in refs[driver]], POLL_S))
-            for driver in active:
-                driver.take(done)
+        done = _wait(executor, [refs[driver] for driver in active])
+        for driver in active:
+            driver.take(done)
+
+
+def _wait(executor: Executor, refs: Sequence[Sequence[Ref]]) -> set[Ref]:
+    """What is done of what the streams wait for; those that wait for nothing want to be asked again soon."""
+    timeout_s = POLL_S if all(refs) else IDLE_POLL_S
+    if any(refs):
+        return set(executor.wait(list(chain(*refs)), timeout_s))
+    if refs:
+        time.sleep(timeout_s)
+    return set()
 
 
 def _has_room(

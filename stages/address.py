@@ -12,8 +12,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from configs.errors import SourceError
 
-SCHEMES = ("http", "https")
+FILE_SCHEMES = ("http", "https")
 """Of files that a server sends."""
+LIVE_SCHEMES = ("rtsp", "rtsps")
+"""Of streams that never repeat."""
+SCHEMES = FILE_SCHEMES + LIVE_SCHEMES
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _NAME_CHARACTERS = 80
 
@@ -23,14 +26,19 @@ def is_address(text: str) -> bool:
     return _ADDRESS.match(text) is not None
 
 
+def is_live(text: str) -> bool:
+    """Does it name a stream that never repeats?"""
+    return is_address(text) and _scheme(text) in LIVE_SCHEMES
+
+
 def check_address(address: str) -> None:
     """SourceError if it is none of those that are read; it does not repeat what may be a password."""
-    scheme = address.partition("://")[0].lower()
+    scheme = _scheme(address)
     if scheme == "file":
         raise SourceError("file://...: write the path alone")
     if scheme not in SCHEMES:
         raise SourceError(
-            f"{scheme}://... is a network stream, which is not supported yet; record it to a file first"
+            f"{scheme}://... cannot be read; expected {', '.join(SCHEMES)}, or record it to a file first"
         )
     try:
         parts = urlsplit(address)
@@ -59,6 +67,10 @@ def name_of(address: str) -> str:
     stem = PurePosixPath(unquote(parts.path)).stem
     name = "".join(character if character.isprintable() else "_" for character in stem)
     return name.lstrip(".").strip()[:_NAME_CHARACTERS] or _host(parts)
+
+
+def _scheme(address: str) -> str:
+    return address.partition("://")[0].lower()
 
 
 def _host(parts: SplitResult) -> str:

@@ -1,7 +1,8 @@
 """Decode: the next frame of a source.
 
-A pure function of (source, cursor): the open file and its position are a cache, keyed by both, and
-are found again when they do not fit.
+Of a file, a pure function of (source, cursor): the open file and its position are a cache, keyed by both, and
+are found again when they do not fit. A live source never repeats: the next frame is what it shows by then,
+and whoever calls keeps the frames until they are done.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from stages.messages import Cursor, Frame
 
 if TYPE_CHECKING:
     from configs.schema import Settings
+    from stages.live_reader import LiveReader
     from stages.source import Source
     from stages.video_reader import VideoReader
 
@@ -26,19 +28,38 @@ class DecodeStage:
     def __init__(self, settings: Settings) -> None:
         self._most_open = max(OPEN_FILES, settings.run.streams_at_once)
         self._open: OrderedDict[Source, tuple[Cursor | None, VideoReader]] = OrderedDict()
+        self._segment_s = settings.encode.segment_s
+        self._live: dict[Source, LiveReader] = {}
 
     def __call__(self, source: Source, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
-        """The frame after that of the cursor, None at the end; and the cursor of the next call."""
+        """The frame after that of the cursor, and the cursor of the next call.
+
+        None at the end, and of a live source if none has come: it is asked again with the same cursor.
+        """
         if cursor is not None and cursor.ended:
             return None, cursor
         if source.kind == "pictures":
             return _decode_picture(source, cursor)
+        if source.is_live:
+            return self._decode_live(source, cursor)
         return self._decode_video(source, cursor)
 
     def close(self) -> None:
         """Give back all open files."""
         while self._open:
             self._open.popitem()[1][1].close()
+        while self._live:
+            self._live.popitem()[1].close()
+
+    def _decode_live(self, source: Source, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
+        from stages.live_reader import LiveReader
+
+        if source not in self._live:
+            self._live[source] = LiveReader(source, self._segment_s, cursor)
+        frame, after = self._live[source].read(cursor)
+        if after.ended:
+            self._live.pop(source).close()
+        return frame, after
 
     def _decode_video(self, source: Source, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
         reader = self._reader_at(source, cursor)

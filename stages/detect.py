@@ -72,6 +72,7 @@ class DetectStage:
                 semantic_logits=semantic[position : position + 1],
                 network_size=frame.network_size,
                 frame_size=frame.frame_size,
+                gap_s=frame.gap_s,
             )
             for position, (frame, (objects, mask), embedding) in enumerate(
                 zip(features, kept, embeddings, strict=True)

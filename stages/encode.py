@@ -77,18 +77,19 @@ class EncodeStage:
             results.write_record(layout, source.name, frames, panoptics, self._categories)
         return EncodedRun(first_index=frames[0].index, num_frames=len(frames), seconds=seconds)
 
-    def finish(self, source: Source, output: str) -> None:
-        """Join all complete runs into the results of the stream; without a run, write nothing.
+    def finish(self, source: Source, output: str, first_index: int = 0) -> None:
+        """Join all complete runs, from that frame on, into results; without a run, write nothing.
 
-        The runs stay until the stream is known to be complete, so that they can be gone on with.
+        The runs stay until the stream is known to be complete, so that they can be gone on with; but those
+        of a live source, which goes on in a folder of its own.
         """
         from stages.video_joiner import join_video
 
         layout = Layout(Path(output))
         with results.naming_output(layout.directory):
             results.remove_temporaries(layout)
-            runs = results.complete_runs(layout)
-            num_frames = sum(len(run.pts) for run in runs)
+            runs = results.complete_runs(layout, first_index)
+            end_index = first_index + sum(len(run.pts) for run in runs)
             if runs:
                 with results.replacing(layout.video) as path:
                     join_video(source, layout, runs, path)
@@ -96,7 +97,9 @@ class EncodeStage:
             elif not layout.video.exists():
                 log.warning("%s: no run of frames was completed, so there is no result", layout.directory)
             if runs or not layout.video.exists():
-                results.remove_pictures_from(layout, num_frames)
+                results.remove_pictures_from(layout, end_index)
+            if source.is_live:
+                results.remove_parts(layout)
 
     def _write_video(
         self,

@@ -41,6 +41,7 @@ class FeaturesStage:
                 levels=tuple(_alone(level, position) for level in levels),
                 network_size=size,
                 frame_size=frame.size,
+                gap_s=frame.gap.duration_s if frame.gap is not None else 0.0,
             )
             for position, frame in enumerate(frames)
         ]

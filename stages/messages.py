@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -23,6 +23,56 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+LiveState = Literal["connecting", "live", "stalled", "reconnecting", "ended"]
+"""Of a live source: what each means stands in docs/live.md. One that failed raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch of a live source that nothing is known of."""
+
+    start_s: float
+    """When the last picture before it came: seconds since 1970, UTC."""
+    end_s: float
+    """When the first picture after it came."""
+    reason: str
+    """In words, without secrets."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long nothing came."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePoint:
+    """How a live source stands: what a decode call has found, and all that the next one needs of it."""
+
+    state: LiveState
+    since_s: float
+    """When the state began: seconds since 1970, UTC."""
+    reason: str = ""
+    """Why it is not live, in words, without secrets."""
+    num_connections: int = 0
+    """That brought pictures, so far."""
+    num_dropped: int = 0
+    """Pictures left out because newer ones came before a worker was free, so far."""
+    num_jumps: int = 0
+    """Times that the source's clock jumped, so far."""
+    began_s: float | None = None
+    """When its first picture came, which has time 0: seconds since 1970, UTC. None: none has come."""
+    came_s: float | None = None
+    """When the picture of the frame came."""
+    gap: Gap | None = None
+    """What is missing right before the frame."""
+    segment: int = 0
+    """Index of the first frame of the segment that the frame belongs to."""
+    segment_pts: int = 0
+    """Time of that frame."""
+    size: Size | None = None
+    """(H, W) of the last frame."""
+    follows: bool = True
+    """Does the frame come right after the one before, in the same size?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +89,8 @@ class Cursor:
     """Packets that the decoder refused so far."""
     ended: bool = False
     """True when the source held no further frame: this cursor comes without one."""
+    live: LivePoint | None = None
+    """Of a live source. Its cursors may come without a frame although it has not ended: none has come yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +107,10 @@ class Frame:
     """How long the picture stands, in units of `time_base`; at least 1."""
     image: np.ndarray
     """(H, W, 3) uint8, RGB, C-contiguous."""
+    captured_s: float | None = None
+    """When it came, of a live source: seconds since 1970, UTC."""
+    gap: Gap | None = None
+    """What is missing right before it, of a live source."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -85,6 +141,8 @@ class Features:
     """(h, w): the resized picture inside the network's input, which is padded right and below."""
     frame_size: Size
     """(H, W) of the decoded frame."""
+    gap_s: float = 0.0
+    """How much time is missing right before the frame, in seconds; 0: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,6 +176,8 @@ class Detections:
     """(1, K, H_net / 4, W_net / 4) float32, padding included."""
     network_size: Size
     frame_size: Size
+    gap_s: float = 0.0
+    """How much time is missing right before the frame, in seconds; 0: nothing."""
 
     def __post_init__(self) -> None:
         count = self.boxes.shape[0]
@@ -145,6 +205,8 @@ class TrackMemory:
     """(S, E) float32: appearance when last seen."""
     last_seen: np.ndarray
     """(S,) int64: frame index when last seen."""
+    gap_index: int = 0
+    """Index of the first frame after the last gap in the stream; 0: there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

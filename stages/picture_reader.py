@@ -58,7 +58,7 @@ def probe_pictures(source: Source) -> SourceInfo:
     first = source.paths[0]
     coded = {path: _coded_size(path) for path in source.paths}
     for path in source.paths:
-        check_frame_size(path, coded[path], source.max_frame_px)
+        check_frame_size(path, coded[path], source.rules.max_frame_px)
     size = _size_of_file(first)
     for path in source.paths[1:]:
         if coded[path] != coded[first]:  # a turned picture may still come out at the same size

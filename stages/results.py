@@ -7,6 +7,9 @@
     run.json         written by the pipeline
     .parts/          runs that are written but not joined: of each a .mp4, a .npz that a resumed run goes
                      on from, and last a .jsonl, by which it counts
+    segments/        of a live stream, in place of the first four: folders of them, one after the other, each
+    named
+                     by its first frame
 
 Every file is written under a temporary name and renamed. Joining streams from the parts: its memory
 does not depend on the length of the video.
@@ -20,6 +23,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +32,7 @@ import numpy as np
 
 from configs.categories import Category
 from configs.errors import OutputError
-from stages.messages import Checkpoint, Cursor, Frame, Panoptic, Segment, TrackMemory
+from stages.messages import Checkpoint, Cursor, Frame, Gap, LivePoint, Panoptic, Segment, TrackMemory
 
 Json = dict[str, Any]
 
@@ -62,6 +66,14 @@ class Layout:
         return self.directory / "run.json"
 
     @property
+    def segments(self) -> Path:
+        return self.directory / "segments"
+
+    def segment(self, first_index: int) -> Layout:
+        """That of the segment of a live stream that begins with this frame."""
+        return Layout(self.segments / f"{first_index:06d}")
+
+    @property
     def parts(self) -> Path:
         return self.directory / ".parts"
 
@@ -83,7 +95,7 @@ class Layout:
         return self.parts / f"{first_index:06d}.jsonl"
 
     def all(self) -> tuple[Path, ...]:
-        results = (self.video, self.pictures, self.panoptic, self.tracks, self.report)
+        results = (self.video, self.pictures, self.panoptic, self.tracks, self.report, self.segments)
         return (*results, self.parts, self.joined_parts)
 
 
@@ -96,6 +108,8 @@ class WrittenRun:
     pts: tuple[int, ...]
     """Of each frame, in units of `time_base`."""
     durations: tuple[int, ...]
+    gaps: tuple[Json, ...]
+    """What is missing before frames of it, of a live stream."""
 
 
 def prepare_output(directory: Path, names: Sequence[str], *, overwrite: bool) -> None:
@@ -112,7 +126,6 @@ def prepare_output(directory: Path, names: Sequence[str], *, overwrite: bool) ->
             remove_temporaries(layout)
             for path in (path for path in layout.all() if path.exists()):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            layout.pictures.mkdir()  # the proof that the folder can be written to
         except OSError as error:
             raise OutputError(_not_writable(layout.directory, error)) from None
 
@@ -164,13 +177,15 @@ def write_record(
         "time_base": [first.time_base.numerator, first.time_base.denominator],
         "pts": [frame.pts for frame in frames],
         "durations": [frame.duration for frame in frames],
+        "gaps": [gap for frame in frames for gap in _gaps(frame)],
     }
     with replacing(layout.part_record(first.index)) as path, path.open("w", encoding="utf-8") as file:
         _write_line(file, header)
         for frame, panoptic in zip(frames, panoptics, strict=True):
             _write_line(file, _image(frame))
             _write_line(file, _annotation(stream, panoptic, categories))
-            _write_line(file, {"tracks": list(_track_lines(frame, panoptic, categories))})
+            gaps = ({"gap": gap} for gap in _gaps(frame))
+            _write_line(file, {"tracks": [*gaps, *_track_lines(frame, panoptic, categories)]})
 
 
 def write_checkpoint(layout: Layout, first_index: int, checkpoint: Checkpoint) -> None:
@@ -187,7 +202,15 @@ def read_checkpoint(layout: Layout, run: WrittenRun) -> Checkpoint:
         before = json.loads(str(file["before"]))
         values = {name: file[name] for name in _MEMORY_FIELDS}
     numbers = {name: int(value) for name, value in values.items() if value.ndim == 0}
-    return Checkpoint(before=before and Cursor(**before), memory=TrackMemory(**values | numbers))
+    return Checkpoint(before=before and _cursor(before), memory=TrackMemory(**values | numbers))
+
+
+def _cursor(fields: Json) -> Cursor:
+    live = fields["live"]
+    if live is not None:
+        gap, size = live["gap"], live["size"]
+        live = LivePoint(**{**live, "gap": gap and Gap(**gap), "size": size and tuple(size)})
+    return Cursor(**{**fields, "live": live})
 
 
 def remove_runs_from(layout: Layout, num_frames: int) -> None:
@@ -197,11 +220,11 @@ def remove_runs_from(layout: Layout, num_frames: int) -> None:
             path.unlink()
 
 
-def complete_runs(layout: Layout) -> list[WrittenRun]:
-    """The runs from the first frame on, without a gap."""
+def complete_runs(layout: Layout, first_index: int = 0) -> list[WrittenRun]:
+    """The runs from this frame on, none left out."""
     runs: list[WrittenRun] = []
-    num_frames = 0
-    while (record := layout.part_record(num_frames)).exists():
+    next_index = first_index
+    while (record := layout.part_record(next_index)).exists():
         with record.open(encoding="utf-8") as file:
             try:
                 header = json.loads(file.readline())
@@ -209,19 +232,20 @@ def complete_runs(layout: Layout) -> list[WrittenRun]:
                 break  # damaged: it ends here
         runs.append(
             WrittenRun(
-                first_index=num_frames,
+                first_index=next_index,
                 time_base=Fraction(*header["time_base"]),
                 pts=tuple(header["pts"]),
                 durations=tuple(header["durations"]),
+                gaps=tuple(header["gaps"]),
             )
         )
-        num_frames += len(header["pts"])
+        next_index += len(header["pts"])
     return runs
 
 
 def _image(frame: Frame) -> Json:
     height, width = frame.size
-    return {
+    image = {
         "id": frame.index,
         "file_name": f"{frame.index:06d}.png",
         "width": width,
@@ -230,6 +254,21 @@ def _image(frame: Frame) -> Json:
         "pts": frame.pts,
         "time_s": _time_s(frame),
     }
+    return image if frame.captured_s is None else {**image, "captured_at": utc(frame.captured_s)}
+
+
+def utc(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _gaps(frame: Frame) -> list[Json]:
+    """What is missing right before a frame: nothing, or one record."""
+    gap = frame.gap
+    if gap is None:
+        return []
+    times = {"from": utc(gap.start_s), "to": utc(gap.end_s), "duration_s": round(gap.duration_s, 3)}
+    return [{"before_frame": frame.index, **times, "reason": gap.reason}]
 
 
 def _annotation(stream: str, panoptic: Panoptic, categories: Sequence[Category]) -> Json:
@@ -289,6 +328,9 @@ def join_records(layout: Layout, runs: Sequence[WrittenRun], categories: Sequenc
         _write_items(file, (annotation for _, annotation, _ in _records(layout, runs)))
         file.write('],\n"categories": [')
         _write_items(file, (_category(category) for category in categories))
+        if gaps := [gap for run in runs for gap in run.gaps]:
+            file.write('],\n"gaps": [')
+            _write_items(file, iter(gaps))
         file.write("]}\n")
     with replacing(layout.tracks) as path, path.open("w", encoding="utf-8") as file:
         for _, _, tracks in _records(layout, runs):

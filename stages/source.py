@@ -1,7 +1,8 @@
 """What a run reads: from the arguments of the command line to sources, and what their headers say.
 
-A source is one video or one sequence of pictures, with the stretch of it that is wanted. A video may be a
-file, or what an HTTP server sends; cameras and live streams will be further kinds.
+A source is one video, one sequence of pictures or one live stream, with the stretch of it that is wanted. A
+video may be a file, or what an HTTP server sends; a live stream a camera, a server or a pipe: it never
+repeats.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from configs.errors import SourceError
 from configs.schema import InputSettings
-from stages.address import check_address, is_address, name_of, shown
+from stages.address import check_address, is_address, is_live, name_of, shown
 
 if TYPE_CHECKING:
     from stages.messages import Cursor, Size
@@ -27,10 +29,12 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts"}
     | {".ogv", ".webm", ".wmv"}
 )
+_CAMERA = "/dev/video{}"
+"""The device of a camera that is named by its number."""
 LIST_SUFFIX = ".txt"
 """Of a file that names sources."""
 DEFAULT_PICTURE_RATE = Fraction(10)
-OnCorrupt = Literal["skip", "fail"]
+Kind = Literal["video", "pictures", "live"]
 _RULES = InputSettings()
 END_SLACK_S = 0.5
 """How far a healthy video may end before the duration that its header gives."""
@@ -42,11 +46,12 @@ class Source:
 
     name: str
     """Name of the stream and of its folder of results; unique among the sources of a run."""
-    kind: Literal["video", "pictures"]
+    kind: Kind
     paths: tuple[str, ...] = field(repr=False)
-    """One video, or the pictures in their order; absolute, as a worker may have another working folder.
+    """One video or live stream, or the pictures in their order; absolute, as a worker may have another
+    working folder.
 
-    A video may be an address, which may hold a password: `label` is what may be shown.
+    It may be an address, which may hold a password: `label` is what may be shown.
     """
     start_s: float = 0.0
     """The first picture is the first one at or after this time, counted from the start of the source."""
@@ -56,19 +61,23 @@ class Source:
     """Every so many pictures one is taken, beginning with the first."""
     picture_rate: Fraction = DEFAULT_PICTURE_RATE
     """Pictures a second, for pictures alone: they carry no time."""
-    max_frame_px: int = _RULES.max_frame_px
-    """Pixels of the largest picture that is accepted."""
-    corrupt_packets: OnCorrupt = _RULES.corrupt_packets
-    """Is a packet that cannot be decoded left out, or does it end the run?"""
-    open_timeout_s: float = _RULES.open_timeout_s
-    """How long a server may take to send the beginning of a video."""
-    read_timeout_s: float = _RULES.read_timeout_s
-    """How long it may send nothing after that."""
+    rules: InputSettings = _RULES
+    """What is accepted, and how long a server is waited for."""
 
     @property
     def is_remote(self) -> bool:
         """Does a server send it?"""
-        return self.kind == "video" and is_address(self.paths[0])
+        return self.kind != "pictures" and is_address(self.paths[0])
+
+    @property
+    def is_live(self) -> bool:
+        """Does it never repeat?"""
+        return self.kind == "live"
+
+    @property
+    def ends_for_good(self) -> bool:
+        """Is its end the end, although it is live? A pipe's is; a server and a camera may come back."""
+        return not self.is_remote and not _is_kind_of_file(self.paths[0], stat.S_ISCHR)
 
     @property
     def label(self) -> str:
@@ -120,6 +129,10 @@ def probe(source: Source) -> SourceInfo:
         from stages.picture_reader import probe_pictures
 
         return probe_pictures(source)
+    if source.is_live:
+        from stages.live_probe import probe_live
+
+        return probe_live(source)
     from stages.video_probe import probe_video
 
     return probe_video(source)
@@ -130,41 +143,31 @@ def expand_sources(
 ) -> tuple[Source, ...]:
     """The sources that the arguments name, one stream each.
 
-    They name files, folders of pictures, globs, addresses of a server, or lists of such.
+    They name files, folders of pictures, globs, addresses of a server, cameras, or lists of such.
 
     Pictures named one by one (a glob that the shell expanded) form one sequence per folder.
     """
     _check_stretch(start_s, end_s, stride)
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[Kind, str], list[str]] = {}
     for argument in arguments:
         for path in _expand(argument):
-            is_picture = not is_address(path) and Path(path).suffix.lower() in PICTURE_SUFFIXES
-            key = ("pictures", str(Path(path).parent)) if is_picture else ("video", path)
-            found.setdefault(key, []).append(path)
+            kind = _kind(path)
+            found.setdefault((kind, str(Path(path).parent) if kind == "pictures" else path), []).append(path)
+    if any(kind == "live" for kind, _ in found) and start_s:
+        raise SourceError("--start: a live source has no other beginning than now; leave it out")
     if not found:
         raise SourceError("no source was given; name a video, a folder of pictures or a glob")
     names = _unique(_name(kind, place, paths) for (kind, place), paths in found.items())
     return tuple(
         Source(
             name=name,
-            kind="pictures" if kind == "pictures" else "video",
+            kind=kind,
             paths=tuple(sorted(set(paths), key=natural_order)) if kind == "pictures" else (place,),
             start_s=start_s,
             end_s=end_s,
             stride=stride,
         )
         for name, ((kind, place), paths) in zip(names, found.items(), strict=True)
-    )
-
-
-def with_rules(source: Source, rules: InputSettings) -> Source:
-    """The source, read as the settings say."""
-    return replace(
-        source,
-        max_frame_px=rules.max_frame_px,
-        corrupt_packets=rules.corrupt_packets,
-        open_timeout_s=rules.open_timeout_s,
-        read_timeout_s=rules.read_timeout_s,
     )
 
 
@@ -200,7 +203,25 @@ def _expand(argument: str) -> list[str]:
     return [name if is_address(name) else os.path.abspath(name) for name in _files(argument)]
 
 
+def _kind(path: str) -> Kind:
+    if is_address(path):
+        return "live" if is_live(path) else "video"
+    if _is_kind_of_file(path, stat.S_ISCHR, stat.S_ISFIFO):
+        return "live"
+    return "pictures" if Path(path).suffix.lower() in PICTURE_SUFFIXES else "video"
+
+
+def _is_kind_of_file(path: str, *tests: Callable[[int], bool]) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return any(test(mode) for test in tests)
+
+
 def _files(argument: str) -> list[str]:
+    if argument.isdecimal() and not Path(argument).exists():
+        argument = _CAMERA.format(argument)
     path = Path(argument)
     if path.is_dir():
         return _pictures_in(path)

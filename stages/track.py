@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -23,6 +25,7 @@ class TrackStage:
         """`memory` is None before the first frame of a stream."""
         if memory is None:
             memory = _empty_memory(detections)
+        memory = self._across_gap(memory, detections)
         memory = self._without_stale(memory, detections.index, detections.network_size)
         slots = np.array(self._assigned(detections, memory), dtype=np.int64)
         new = slots == NEW
@@ -38,6 +41,7 @@ class TrackStage:
         scores = self._scores(detections, memory)
         if self._settings.reach:
             near = within_reach(detections.boxes.cpu(), torch.from_numpy(memory.boxes), self._settings.reach)
+            near |= torch.from_numpy(memory.last_seen < memory.gap_index)
             scores[:, 1:][~near] = -torch.inf
         return assign_slots(scores, second_choice=self._settings.second_choice)
 
@@ -54,6 +58,14 @@ class TrackStage:
             iou_weight=self._settings.iou_weight,
             class_weight=self._settings.class_weight,
         )
+
+    def _across_gap(self, memory: TrackMemory, detections: Detections) -> TrackMemory:
+        """What of the memory may be found again after the time that is missing before the frame."""
+        if not detections.gap_s:
+            return memory
+        if detections.gap_s > self._settings.gap_ttl_s:
+            memory = _selected(memory, np.zeros(len(memory.last_seen), bool))
+        return dataclasses.replace(memory, gap_index=detections.index)
 
     def _without_stale(self, memory: TrackMemory, index: int, size: Size) -> TrackMemory:
         unseen = index - memory.last_seen
@@ -94,6 +106,7 @@ def _selected(memory: TrackMemory, keep: np.ndarray) -> TrackMemory:
         boxes=memory.boxes[keep],
         embeddings=memory.embeddings[keep],
         last_seen=memory.last_seen[keep],
+        gap_index=memory.gap_index,
     )
 
 
@@ -114,4 +127,5 @@ def _updated(memory: TrackMemory, slots: np.ndarray, tracks: Tracks, detections:
         boxes=np.concatenate((kept_boxes, boxes[new])),
         embeddings=np.concatenate((kept_embeddings, embeddings[new])),
         last_seen=np.concatenate((last_seen, np.full(int(new.sum()), detections.index))),
+        gap_index=memory.gap_index,
     )

@@ -2,7 +2,7 @@
 
 Every picture gets its own time and duration, in the time base of the source. Sound and subtitles of the
 source come along for the stretch that was processed. Time 0 of the video is the start of the source, or of
-the stretch if that begins later.
+the stretch if that begins later, or of a live stream's segment.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path:
 def _zero_s(source: Source, runs: Sequence[WrittenRun], start_s: Fraction) -> Fraction:
     """The time of the source, in seconds, that is time 0 of the video; a whole number of time units."""
     time_base = runs[0].time_base
-    if source.start_s > 0:
+    if source.start_s > 0 or source.is_live:
         return runs[0].pts[0] * time_base
     return min(max(0, round(start_s / time_base)), runs[0].pts[0]) * time_base
 

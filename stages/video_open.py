@@ -29,17 +29,43 @@ if TYPE_CHECKING:
     from stages.source import Source
 
 DECODER_THREADS = min(4, os.cpu_count() or 1)
+_CAMERA_FORMAT = "v4l2"
+"""FFmpeg's name of Linux's cameras."""
 _PLAYLISTS = frozenset({"hls", "dash"})
 
 
 def open_container(source: Source) -> InputContainer:
     """The video with all its tracks; FFmpegError if that fails."""
-    options = {"max_pixels": str(source.max_frame_px)}
-    if not source.is_remote:
-        return av.open(source.paths[0], metadata_errors="replace", options=options)
-    timeouts_s = source.open_timeout_s, source.read_timeout_s
-    options |= _http_options(source)
-    return av.open(source.paths[0], metadata_errors="replace", options=options, timeout=timeouts_s)
+    path, rules = source.paths[0], source.rules
+    options = {"max_pixels": str(rules.max_frame_px)}
+    if source.is_live:
+        timeouts_s = rules.open_timeout_s, rules.frame_timeout_s
+        options |= _live_options(source)
+        file_format = None if source.is_remote or source.ends_for_good else _CAMERA_FORMAT
+        return av.open(
+            path, format=file_format, metadata_errors="replace", options=options, timeout=timeouts_s
+        )
+    if source.is_remote:
+        timeouts_s = rules.open_timeout_s, rules.read_timeout_s
+        options |= _http_options(source)
+        return av.open(path, metadata_errors="replace", options=options, timeout=timeouts_s)
+    return av.open(path, metadata_errors="replace", options=options)
+
+
+def _live_options(source: Source) -> dict[str, str]:
+    options = {"fflags": "nobuffer"}
+    if source.is_remote:
+        options |= {
+            "rtsp_transport": source.rules.rtsp_transport,
+            "allowed_media_types": "video",
+            "tls_verify": "1",
+            "ca_file": _trusted_certificates(),
+        }
+    return options
+
+
+def _trusted_certificates() -> str:
+    return ssl.get_default_verify_paths().cafile or certifi.where()
 
 
 def _http_options(source: Source) -> dict[str, str]:
@@ -48,9 +74,9 @@ def _http_options(source: Source) -> dict[str, str]:
         "reconnect": "1",  # without it, pictures behind a seek are lost without a word
         "reconnect_on_network_error": "1",
         "reconnect_delay_max": "8",
-        "rw_timeout": str(round(source.read_timeout_s * 1e6)),  # PyAV's own does not hold for a seek
+        "rw_timeout": str(round(source.rules.read_timeout_s * 1e6)),  # PyAV's own does not hold for a seek
         "tls_verify": "1",
-        "ca_file": ssl.get_default_verify_paths().cafile or certifi.where(),
+        "ca_file": _trusted_certificates(),
     }
 
 
@@ -72,7 +98,7 @@ def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
 
 
 def _first_track(source: Source, container: InputContainer) -> VideoStream:
-    if source.is_remote:
+    if source.is_remote and not source.is_live:
         _check_sent(source, container)
     tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not tracks or tracks[0].time_base is None:
@@ -80,9 +106,9 @@ def _first_track(source: Source, container: InputContainer) -> VideoStream:
     if tracks[0].codec_context is None:
         raise SourceError(f"{source.label}: its video codec cannot be decoded here; convert it to H.264")
     context = tracks[0].codec_context
-    check_frame_size(source.label, (context.height, context.width), source.max_frame_px)
-    context.options = {"max_pixels": str(source.max_frame_px)}
-    tracks[0].thread_type = "AUTO"
+    check_frame_size(source.label, (context.height, context.width), source.rules.max_frame_px)
+    context.options = {"max_pixels": str(source.rules.max_frame_px)}
+    tracks[0].thread_type = "SLICE" if source.is_live else "AUTO"  # threads for whole frames hold some back
     context.thread_count = DECODER_THREADS
     return tracks[0]
 
@@ -118,15 +144,16 @@ def _why_unreadable(source: Source, error: FFmpegError, waited_s: float) -> str:
 
 
 def _why_not_sent(source: Source, error: FFmpegError, waited_s: float) -> str:
-    if waited_s >= source.open_timeout_s:
+    if waited_s >= source.rules.open_timeout_s:
         return (
-            f"no server there has sent a video within {source.open_timeout_s:g} s; check the address, or "
-            "--set input.open_timeout_s=60"
+            f"no server there has sent a video within {source.rules.open_timeout_s:g} s; check the address, "
+            "or --set input.open_timeout_s=60"
         )
     if isinstance(error, HTTPUnauthorizedError | HTTPForbiddenError):
-        return "the server wants another user or password; write them as https://USER:PASSWORD@HOST/..."
+        scheme = source.label.partition(":")[0]
+        return f"the server wants another user or password; write them as {scheme}://USER:PASSWORD@HOST/..."
     if isinstance(error, HTTPNotFoundError):
-        return "the server has no such file; check the address"
+        return f"the server has no such {'stream' if source.is_live else 'file'}; check the address"
     if isinstance(error, HTTPError | HTTPClientError):
         return f"the server refuses ({error.strerror}); check the address, or try again later"
     if isinstance(error, InvalidDataError):

@@ -28,7 +28,7 @@ from stages.source import END_SLACK_S
 from stages.video_open import open_video
 
 if TYPE_CHECKING:
-    from stages.messages import Cursor
+    from stages.messages import Cursor, Size
     from stages.source import Source
 
 AnyPacket = TypeVar("AnyPacket")
@@ -69,6 +69,17 @@ def packets_of(demux: Callable[[], Iterator[AnyPacket]]) -> Iterator[AnyPacket]:
             return
         except IndexError:
             continue
+
+
+def upright_rgb(frame: VideoFrame, size: Size) -> np.ndarray:
+    """(H, W, 3) uint8, upright, of a picture made (H, W) before it is turned.
+
+    By the picture's own matrix and range, BT.601 where it names none.
+    """
+    converted = frame.reformat(
+        width=size[1], height=size[0], format="rgb24", interpolation=CONVERSION, threads=1
+    )
+    return np.ascontiguousarray(np.rot90(converted.to_ndarray(), round(frame.rotation / 90)))
 
 
 class VideoReader:
@@ -141,12 +152,8 @@ class VideoReader:
             pass
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8, upright; by the picture's own matrix and range, BT.601 where it names none."""
-        converted = frame.reformat(
-            width=self._width, height=self._height, format="rgb24", interpolation=CONVERSION, threads=1
-        )
-        image = converted.to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+        """(H, W, 3) uint8: `upright_rgb`, in the size that the header gives."""
+        return upright_rgb(frame, (self._height, self._width))
 
     def close(self) -> None:
         """Give the file back."""
@@ -214,7 +221,7 @@ class VideoReader:
         if not self._source.is_remote:
             yield from packets
             return
-        timeout_s, end, end_byte = self._source.read_timeout_s, self._origin, 0
+        timeout_s, end, end_byte = self._source.rules.read_timeout_s, self._origin, 0
         while True:
             began_s = time.monotonic()
             packet = next(packets, None)
@@ -245,7 +252,7 @@ class VideoReader:
         return missing_s > END_SLACK_S and end_byte < (1 - _TAIL) * container.size
 
     def _silence(self) -> str:
-        return f"nothing came for {self._source.read_timeout_s:g} s"
+        return f"nothing came for {self._source.rules.read_timeout_s:g} s"
 
     def _lost_connection(self, reason: str | None) -> SourceError | ConnectionLostError:
         label = self._source.label
@@ -268,7 +275,7 @@ class VideoReader:
 
     def _count_corrupt(self, error: FFmpegError) -> None:
         self.corrupt_packets += 1
-        if self._source.corrupt_packets == "fail":
+        if self._source.rules.corrupt_packets == "fail":
             raise SourceError(
                 f"{self._source.label}: a packet{self._after()} cannot be decoded ({error.strerror}); "
                 "--set input.corrupt_packets=skip goes on without it"

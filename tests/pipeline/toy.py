@@ -24,7 +24,7 @@ import numpy as np
 
 from configs.schema import RunSettings, Settings
 from pipeline.host import StageFactory
-from stages.messages import Checkpoint, Cursor, Frame, Panoptic
+from stages.messages import Checkpoint, Cursor, Frame, LivePoint, Panoptic
 
 Placement = Literal["auto", "split", "fused"]
 ExecutorName = Literal["inline", "local", "ray"]
@@ -40,6 +40,11 @@ class ToySource:
     name: str = "toy"
     num_frames: int = 5
     size: tuple[int, int] = (2, 3)
+    is_live: bool = False
+    shown: Path | None = None
+    """Of a live one, a file with a byte for each picture that was shown: none is shown twice."""
+    gaps: tuple[int, ...] = ()
+    """Of a live one, pictures that come after a gap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,11 +174,28 @@ class ToyBatchStage(ToyStage):
 
 def decode(source: ToySource, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
     index = 0 if cursor is None else cursor.index + 1
+    if source.is_live:
+        return _show_live(source, cursor, index)
     if index == source.num_frames:
         return None, Cursor(index=index - 1, source_index=index - 1, pts=index - 1, ended=True)
     image = np.full((*source.size, 3), (index + 1) % 256, dtype=np.uint8)
     frame = Frame(index=index, pts=index, time_base=Fraction(1, 25), duration=1, image=image)
     return frame, Cursor(index=index, source_index=index, pts=index)
+
+
+def _show_live(source: ToySource, cursor: Cursor | None, index: int) -> tuple[Frame | None, Cursor]:
+    assert source.shown is not None
+    with source.shown.open("ab") as file:
+        number = file.tell()
+        file.write(b".")
+    before = cursor.live.segment if cursor is not None and cursor.live is not None else 0
+    follows = number not in source.gaps
+    live = LivePoint(state="live", since_s=0.0, follows=follows, segment=before if follows else index)
+    if number == source.num_frames:
+        return None, Cursor(index=index - 1, source_index=number, pts=number, ended=True, live=live)
+    image = np.full((*source.size, 3), number + 1, dtype=np.uint8)
+    frame = Frame(index=index, pts=number, time_base=Fraction(1, 25), duration=1, image=image)
+    return frame, Cursor(index=index, source_index=number, pts=number, live=live)
 
 
 def features(frame: Frame) -> np.ndarray:
@@ -221,6 +243,7 @@ class ToyEncode:
     ) -> ToyRun:
         first = frames[0].index
         _may_die(self._deaths)
+        Path(output).mkdir(parents=True, exist_ok=True)
         if self._fault is not None and self._fault.index in range(first, first + len(frames)):
             _go_wrong(self._fault)
         pairs = zip(frames, panoptics, strict=True)
@@ -228,7 +251,7 @@ class ToyEncode:
         Path(output, f"part-{first:06d}.txt").write_text("".join(lines))
         return ToyRun()
 
-    def finish(self, source: ToySource, output: str) -> None:
+    def finish(self, source: ToySource, output: str, first_index: int) -> None:
         parts = sorted(Path(output).glob("part-*.txt"))
         Path(output, "result.txt").write_text("".join(part.read_text() for part in parts))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs.errors import SourceError
-from configs.schema import Settings
+from configs.schema import InputSettings, Settings
 from stages.decode import DecodeStage
 from stages.messages import Cursor, Frame
 from stages.source import Source, lost_frames, probe
@@ -223,7 +223,7 @@ def test_a_damaged_packet_costs_its_frame_alone_and_is_counted(tmp_path: Path) -
 def test_a_damaged_packet_ends_the_run_where_that_is_wanted(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", num_frames=20, gop=1)
     damage_packet(path, 7)
-    source = dataclasses.replace(video(path), corrupt_packets="fail")
+    source = dataclasses.replace(video(path), rules=InputSettings(corrupt_packets="fail"))
     stage, cursor = DecodeStage(Settings()), None
     for _ in range(7):
         _, cursor = stage(source, cursor)
@@ -290,8 +290,8 @@ def test_a_picture_that_declares_a_giant_size_is_refused_before_it_is_read(tmp_p
 def test_a_video_with_larger_pictures_than_the_limit_is_refused_with_the_remedy(tmp_path: Path) -> None:
     source = video(make_video(tmp_path / "clip.mp4", size=(96, 128)))
     with pytest.raises(SourceError, match=r"128x96, more than 12287 pixels; .* input\.max_frame_px=12288"):
-        probe(dataclasses.replace(source, max_frame_px=96 * 128 - 1))
-    assert probe(dataclasses.replace(source, max_frame_px=96 * 128)).size == (96, 128)
+        probe(dataclasses.replace(source, rules=InputSettings(max_frame_px=96 * 128 - 1)))
+    assert probe(dataclasses.replace(source, rules=InputSettings(max_frame_px=96 * 128))).size == (96, 128)
 
 
 def test_pictures_that_grow_beyond_the_limit_on_the_way_are_not_decoded(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_pictures_that_grow_beyond_the_limit_on_the_way_are_not_decoded(tmp_path
     path = tmp_path / "grows.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert len(numbers(video(path))) == 205
-    source = dataclasses.replace(video(path), max_frame_px=100 * 128)
+    source = dataclasses.replace(video(path), rules=InputSettings(max_frame_px=100 * 128))
     assert numbers(source) == list(range(200))
     assert last_cursor(source).corrupt_packets > 0
 

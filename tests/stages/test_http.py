@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from configs.errors import ConnectionLostError, SourceError
-from configs.schema import Settings
+from configs.schema import InputSettings, Settings
 from stages.decode import DecodeStage
 from stages.messages import Cursor, Frame
 from stages.source import Source, expand_sources, lost_frames, probe
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def source_at(address: str, *, start_s: float = 0.0, end_s: float | None = None) -> Source:
     (source,) = expand_sources([address], start_s=start_s, end_s=end_s)
-    return dataclasses.replace(source, open_timeout_s=2.0, read_timeout_s=2.0)
+    return dataclasses.replace(source, rules=InputSettings(open_timeout_s=2.0, read_timeout_s=2.0))
 
 
 def read_on(stage: DecodeStage, source: Source, done: list[tuple[Frame, Cursor]]) -> Cursor:

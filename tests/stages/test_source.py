@@ -129,9 +129,30 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_the_password_of_a_camera_is_not_repeated() -> None:
-    with pytest.raises(SourceError, match=r"rtsp://\.\.\. is a network stream") as raised:
-        expand_sources(["rtsp://admin:secret@camera/1"])
+    with pytest.raises(
+        SourceError, match=r"rtmp://\.\.\. cannot be read; expected http, https, rtsp"
+    ) as raised:
+        expand_sources(["rtmp://admin:secret@camera/1"])
     assert "secret" not in str(raised.value)
+    (source,) = expand_sources(["rtsp://admin:secret@camera/1"])
+    assert (source.kind, source.label) == ("live", "rtsp://camera/1")
+    assert "secret" not in repr(source)
+
+
+def test_a_number_names_a_camera_unless_a_file_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="/dev/video77: no such file or folder"):
+        expand_sources(["77"])
+    (tmp_path / "77").mkdir()
+    with pytest.raises(SourceError, match="77: holds no pictures"):
+        expand_sources(["77"])
+
+
+def test_a_live_source_has_no_other_start_than_now() -> None:
+    with pytest.raises(SourceError, match="--start: a live source"):
+        expand_sources(["rtsp://camera/1"], start_s=3.0)
 
 
 def test_the_header_of_a_video_is_told(tmp_path: Path) -> None:

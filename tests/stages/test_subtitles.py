@@ -74,6 +74,7 @@ def joined(source: Source, output: Path, first: int, last: int) -> Path:
         time_base=Fraction(1, 25),
         pts=tuple(range(first, last + 1)),
         durations=(1,) * num_frames,
+        gaps=(),
     )
     join_video(source, layout, [run], output / "video.mp4")
     return output / "video.mp4"

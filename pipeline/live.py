@@ -1,0 +1,89 @@
+"""What is known of a live stream while it runs: its states, what it lost, and how old its frames are.
+
+The age of a frame is the time since its picture came from the source.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.statistics import summary_ms
+from stages.results import utc
+
+if TYPE_CHECKING:
+    from pipeline.runs import DoneBatch
+    from stages.messages import Cursor, LivePoint
+
+ASK_AGAIN_S = 0.1
+"""After a call that found a source not live, until the next one: other streams are decoded meanwhile."""
+_LAST_AGES = 100_000
+
+
+class LiveWatch:
+    """Gathers it for one stream."""
+
+    def __init__(self, on_state: Callable[[Mapping[str, Any]], None]) -> None:
+        """`on_state` is told the summary when another state begins."""
+        self._on_state = on_state
+        self._point: LivePoint | None = None
+        self._ask_at_s = 0.0
+        self._num_gaps = self._num_segments = 0
+        self._lost_s = 0.0
+        self._last_segment: int | None = None
+        self._ages_s = {name: deque[float](maxlen=_LAST_AGES) for name in ("done", "written")}
+
+    @property
+    def may_ask(self) -> bool:
+        """May the source be asked for a frame now?"""
+        return time.monotonic() >= self._ask_at_s
+
+    @property
+    def state(self) -> str:
+        """Of the source."""
+        return self._point.state if self._point is not None else "connecting"
+
+    def see(self, cursor: Cursor, *, with_frame: bool) -> None:
+        """What a decode call has found."""
+        point = cursor.live
+        assert point is not None, "a cursor of a live source"
+        before, self._point = self.state, point
+        if with_frame:
+            self._count(point)
+        elif point.state != "live":
+            self._ask_at_s = time.monotonic() + ASK_AGAIN_S
+        if point.state != before:
+            self._on_state(self.summary())
+
+    def _count(self, point: LivePoint) -> None:
+        if point.gap is not None:
+            self._num_gaps += 1
+            self._lost_s += point.gap.duration_s
+        if point.segment != self._last_segment:
+            self._num_segments += 1
+            self._last_segment = point.segment
+
+    def note_age(self, what: str, batches: Iterable[DoneBatch]) -> None:
+        """How old frames are whose maps are done, or that are written."""
+        now_s = time.time()
+        self._ages_s[what].extend(now_s - batch.came_s for batch in batches if batch.came_s is not None)
+
+    def summary(self) -> dict[str, Any]:
+        """For run.json."""
+        point = self._point
+        if point is None:
+            return {"state": self.state}
+        return {
+            "state": point.state,
+            "since": utc(point.since_s),
+            "reason": point.reason,
+            "connections": point.num_connections,
+            "gaps": self._num_gaps,
+            "lost_s": round(self._lost_s, 3),
+            "left_out_frames": point.num_dropped,
+            "clock_jumps": point.num_jumps,
+            "segments": self._num_segments,
+            "age": {what: summary_ms(ages) for what, ages in self._ages_s.items() if ages},
+        }

@@ -1,0 +1,241 @@
+"""Capturing a live source: a thread that connects, decodes, and connects anew for as long as it is wanted.
+
+It holds one picture. While nobody takes that, a newer one takes its place, or the source has to wait. The
+life of a connection: it is opened, and its first picture makes the source live; an error, an end, or no
+picture for `input.frame_timeout_s` lose it; after a pause that doubles each time, up to `LONGEST_PAUSE_S`,
+the next one is tried. It ends when a pipe ends, when the stretch that is wanted is over, or when too many
+tries in a row have failed.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from configs.errors import ConnectionLostError, SourceError
+from stages.live_clock import TIME_BASE, LiveClock
+from stages.live_connection import LiveConnection
+from stages.messages import Gap, LiveState
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from stages.source import Source
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STALLED_S = 2.0
+"""A source that shows nothing for so long, or for `STALLED_PICTURES`, is stalled: a gap in the stream."""
+STALLED_PICTURES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Captured:
+    """One picture of a live source, not converted yet."""
+
+    frame: VideoFrame
+    pts: int
+    """In units of `TIME_BASE`, larger than that of the picture before."""
+    duration: int
+    """Until the next one that is wanted, by the source's rate; in the same units, at least 1."""
+    came_s: float
+    """Seconds since 1970, UTC."""
+    gap: Gap | None = None
+    """What is missing before it, or before those that were left out for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureStatus:
+    """How a capture stands; counts are of this capture alone."""
+
+    state: LiveState
+    since_s: float
+    reason: str
+    num_connections: int
+    num_dropped: int
+    num_jumps: int
+    corrupt_packets: int
+
+
+class LiveCapture:
+    """The pictures of one live source."""
+
+    def __init__(self, source: Source, clock: LiveClock, last_came_s: float | None = None) -> None:
+        """`last_came_s`: when the last picture came, if another process has captured before."""
+        self._source, self._clock = source, clock
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        """Guards what both threads use: slot, error, state and counts."""
+        self._slot: Captured | None = None
+        self._error: Exception | None = None
+        self._state: LiveState = "connecting"
+        self._reason = ""
+        self._since_s = self._waiting_since_s = time.time()
+        self._last_came_s = last_came_s
+        self._lost_for = "" if last_came_s is None else "the process that read it was replaced"
+        """Why a stretch is missing before the next picture; empty: none is, as far as is known."""
+        self._gap: Gap | None = None
+        """What is missing before the picture that is taken next."""
+        self._stalled_s = STALLED_S
+        self._num_seen = self._num_failed = self._num_connections = self._num_dropped = 0
+        self._corrupt_before = 0
+        """Corrupt packets of the connections before."""
+        self._connection: LiveConnection | None = None
+        self._thread = threading.Thread(target=self._run, name=f"capture {source.name}", daemon=True)
+        self._thread.start()
+
+    def take(self, timeout_s: float) -> Captured | None:
+        """The picture that is held, or the next one if it comes in time; raises what ended the capture."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._slot or self._error or self._state == "ended", timeout_s)
+            captured, self._slot = self._slot, None
+            if captured is not None:
+                captured, self._gap = replace(captured, gap=self._gap), None
+                self._waiting_since_s = time.time()
+                self._changed.notify_all()
+            elif self._error is not None:
+                raise self._error
+            elif self._is_over(time.time()):  # also if the source has not come back in time
+                self._set_state("ended")
+            return captured
+
+    def status(self) -> CaptureStatus:
+        """How it stands now."""
+        with self._changed:
+            state, since_s = self._state, self._since_s
+            waits = self._slot is None and time.time() - self._waiting_since_s > self._stalled_s
+            if state == "live" and waits:
+                state, since_s = "stalled", self._waiting_since_s
+            connection = self._connection
+            return CaptureStatus(
+                state=state,
+                since_s=since_s,
+                reason=self._reason,
+                num_connections=self._num_connections,
+                num_dropped=self._num_dropped,
+                num_jumps=self._clock.num_jumps,
+                corrupt_packets=self._corrupt_before + (connection.corrupt_packets if connection else 0),
+            )
+
+    def close(self) -> None:
+        """End the capture: its thread ends with the next picture, or when FFmpeg gives up waiting for one."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    # the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set() and self._state != "ended":
+                self._use_one_connection()
+        except Exception as error:  # told by `take`
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _use_one_connection(self) -> None:
+        try:
+            connection = LiveConnection(self._source)
+        except SourceError as error:
+            self._lose(str(error))
+            return
+        self._clock.connect()
+        with self._changed:
+            self._connection = connection
+        is_new = True
+        try:
+            for frame in connection.pictures():
+                if is_new:
+                    self._go_live(connection)
+                is_new = False
+                self._show(frame, connection)
+                if self._closing.is_set() or self._state == "ended":
+                    return
+            reason = "the source has ended"
+        except ConnectionLostError as error:
+            reason = str(error)
+        finally:
+            with self._changed:
+                self._connection = None
+                self._corrupt_before += connection.corrupt_packets
+            connection.close()
+        if self._source.ends_for_good:
+            with self._changed:
+                self._set_state("ended")
+        else:
+            self._lose(reason)
+
+    def _go_live(self, connection: LiveConnection) -> None:
+        with self._changed:
+            self._num_failed = 0
+            self._num_connections += 1
+            self._stalled_s = max(STALLED_S, float(STALLED_PICTURES / connection.rate))
+            self._set_state("live")
+
+    def _lose(self, reason: str) -> None:
+        """Note that the source is gone, and pause; ConnectionLostError if it was tried too often."""
+        with self._changed:
+            self._num_failed += 1
+            self._lost_for = self._lost_for or reason
+            self._set_state("reconnecting" if self._num_connections else "connecting", reason)
+            retries = self._source.rules.max_retries
+            if retries is not None and self._num_failed > retries:
+                raise ConnectionLostError(
+                    f"{self._source.label}: gave up after {self._num_failed} tries in a row ({reason})"
+                )
+            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._num_failed - 1))
+        self._closing.wait(pause_s * random.uniform(0.5, 1.0))  # many cameras of one switch come back at once
+
+    def _show(self, frame: VideoFrame, connection: LiveConnection) -> None:
+        """Put the picture into the slot, if it is wanted."""
+        came_s = time.time()
+        source_s = None if frame.pts is None else frame.pts * connection.time_base
+        pts = self._clock.pts(source_s, came_s)
+        with self._changed:
+            missing = self._missing_before(came_s)
+            if self._source.rules.on_full == "wait":
+                self._changed.wait_for(lambda: self._slot is None or self._closing.is_set())
+            self._gap = _joined(self._gap, missing)
+            self._last_came_s, self._waiting_since_s, self._lost_for = came_s, time.time(), ""
+            if self._is_over(came_s):
+                self._set_state("ended")
+            elif self._num_seen % self._source.stride == 0:
+                self._num_dropped += self._slot is not None
+                duration = max(1, round(self._source.stride / connection.rate / TIME_BASE))
+                self._slot = Captured(frame=frame, pts=pts, duration=duration, came_s=came_s)
+                self._changed.notify_all()
+            self._num_seen += 1
+
+    def _missing_before(self, came_s: float) -> Gap | None:
+        """What is missing before a picture that came just now."""
+        if self._last_came_s is None:
+            return None
+        waited_s = came_s - self._waiting_since_s
+        if not self._lost_for and waited_s <= self._stalled_s:
+            return None
+        reason = self._lost_for or f"no picture for {waited_s:.1f} s"
+        return Gap(start_s=self._last_came_s, end_s=came_s, reason=reason)
+
+    # both threads, with the lock
+
+    def _is_over(self, now_s: float) -> bool:
+        """Is the stretch over that is wanted?"""
+        began_s, end_s = self._clock.began_s, self._source.end_s
+        return began_s is not None and end_s is not None and now_s - began_s >= end_s
+
+    def _set_state(self, state: LiveState, reason: str = "") -> None:
+        if state != self._state:
+            self._since_s = time.time()
+        self._state, self._reason = state, reason
+        self._changed.notify_all()
+
+
+def _joined(earlier: Gap | None, later: Gap | None) -> Gap | None:
+    """All that is missing before a picture, where pictures between two gaps were left out."""
+    if earlier is None or later is None:
+        return earlier or later
+    return Gap(start_s=earlier.start_s, end_s=later.end_s, reason=f"{earlier.reason}; {later.reason}")

@@ -1,0 +1,66 @@
+"""The times of a live stream: the source's own while it is connected, the wall clock's in between.
+
+Time 0 is when the first picture came. Each connection has times of its own, which may begin anywhere: they
+are moved so that its first picture has the time at which it came. So a stretch that is missing is as long as
+it was.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+TIME_BASE = Fraction(1, 90_000)
+"""That of RTP; of every live stream, whatever its source counts in."""
+BACK_S = 1.0
+"""A time that lies further back than this has jumped; one that lies less far back is a slip."""
+AHEAD_S = 5.0
+"""One that runs ahead of the wall clock by more than this from one picture to the next has jumped, too."""
+
+
+class LiveClock:
+    """Gives each picture its time, which always increases."""
+
+    def __init__(self, began_s: float | None = None, last_pts: int | None = None) -> None:
+        """`began_s`: when the stream began, if it has; `last_pts`: what the last picture got."""
+        self.began_s = began_s
+        """When the first picture came: seconds since 1970, UTC."""
+        self.num_jumps = 0
+        self._last_pts = last_pts
+        self._shift_s: Fraction | None = None
+        """What is added to the source's times; None before the first picture of a connection."""
+        self._before: tuple[Fraction, float] | None = None
+        """Source's time of the picture before, and when it came."""
+
+    def connect(self) -> None:
+        """A new connection: its times have nothing to do with those before."""
+        self._shift_s = self._before = None
+
+    def pts(self, source_s: Fraction | None, came_s: float) -> int:
+        """The time of the next picture, in units of `TIME_BASE`.
+
+        `source_s` is what the source says, None if it says nothing, `came_s` when it came.
+        """
+        if self.began_s is None:
+            self.began_s = came_s
+        elapsed_s = Fraction(came_s) - Fraction(self.began_s)
+        if source_s is None:
+            time_s = elapsed_s
+        else:
+            if self._shift_s is None or self._jumps(source_s, came_s):
+                self._shift_s = elapsed_s - source_s
+            self._before = source_s, came_s
+            time_s = source_s + self._shift_s
+        pts = max(0, round(time_s / TIME_BASE))
+        if self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)
+        self._last_pts = pts
+        return pts
+
+    def _jumps(self, source_s: Fraction, came_s: float) -> bool:
+        if self._before is None:
+            return False
+        before_s, before_came_s = self._before
+        step_s = float(source_s - before_s)
+        jumps = step_s < -BACK_S or step_s > max(0.0, came_s - before_came_s) + AHEAD_S
+        self.num_jumps += jumps
+        return jumps

@@ -1,0 +1,85 @@
+"""One connection to a live source: the pictures that it shows, until it is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from av.error import ExitError, FFmpegError, InvalidDataError
+
+from configs.errors import ConnectionLostError
+from stages.video_open import open_video
+from stages.video_reader import DEFAULT_RATE, READ_FAILURES_MAX, packets_of
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.video.frame import VideoFrame
+
+    from stages.source import Source
+
+
+class LiveConnection:
+    """An open live source. SourceError, as it is made, if it cannot be opened."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._container, self._stream = open_video(source)
+        assert self._stream.time_base is not None
+        self.time_base: Fraction = self._stream.time_base
+        self.rate: Fraction = self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE
+        """Pictures a second, as far as the source says."""
+        self.codec = self._stream.codec_context.name
+        self.has_audio = bool(self._container.streams.audio)
+        self.corrupt_packets = 0
+        """Packets that could not be decoded, and pictures that lack what was lost on the way."""
+
+    def pictures(self) -> Iterator[VideoFrame]:
+        """Until the source ends; ConnectionLostError if it fails, or shows none for `input.frame_timeout_s`.
+
+        Time that the caller takes over a picture does not count.
+        """
+        timeout_s, failures = self._source.rules.frame_timeout_s, 0
+        while True:
+            waiting_s = time.monotonic()
+            try:
+                # of all tracks: sound alone would hide that no picture comes
+                for packet in packets_of(self._container.demux):
+                    # when it gives up, FFmpeg hands out what it had held back: that is not shown so late
+                    if time.monotonic() - waiting_s >= timeout_s:
+                        raise ConnectionLostError(f"no picture for {timeout_s:g} s")
+                    for frame in self._decoded(packet):
+                        failures = 0
+                        yield frame
+                        waiting_s = time.monotonic()
+                return
+            except InvalidDataError:
+                self.corrupt_packets += 1
+                failures += 1
+                if failures >= READ_FAILURES_MAX:
+                    raise ConnectionLostError("what it sends cannot be read") from None
+            except ExitError:
+                raise ConnectionLostError(f"no picture for {timeout_s:g} s") from None
+            except FFmpegError as error:
+                raise ConnectionLostError(error.strerror) from None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._container.close()
+
+    def _decoded(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        if packet.stream_index != self._stream.index:
+            return
+        if packet.size == 0 and not self._source.ends_for_good:
+            return  # what the decoder has held back came before whatever ended the connection
+        try:
+            frames = self._stream.decode(packet)
+        except FFmpegError:
+            self.corrupt_packets += 1
+            return
+        for frame in frames:
+            if frame.is_corrupt:
+                self.corrupt_packets += 1
+            else:
+                yield frame

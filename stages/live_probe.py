@@ -1,0 +1,43 @@
+"""What a live source is: it is connected to, until its first picture has come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from configs.errors import ConnectionLostError, SourceError
+from stages.live_clock import TIME_BASE
+from stages.live_connection import LiveConnection
+from stages.source import SourceInfo
+from stages.video_reader import upright_rgb
+
+if TYPE_CHECKING:
+    from stages.source import Source
+
+
+def probe_live(source: Source) -> SourceInfo:
+    """What it says and shows; SourceError if no picture comes."""
+    connection = LiveConnection(source)
+    try:
+        picture = next(connection.pictures(), None)
+    except ConnectionLostError as error:
+        raise SourceError(
+            f"{source.label}: shows no picture ({error}); check the camera or the server"
+        ) from None
+    finally:
+        connection.close()
+    if picture is None:
+        raise SourceError(f"{source.label}: ends without a picture; check what writes into it")
+    height, width = upright_rgb(picture, (picture.height, picture.width)).shape[:2]
+    return SourceInfo(
+        size=(height, width),
+        time_base=TIME_BASE,
+        average_rate=connection.rate / source.stride,
+        num_frames=None,
+        num_frames_slack=None,
+        end_s=None,
+        stride=source.stride,
+        duration_s=None,
+        codec=connection.codec,
+        has_audio=connection.has_audio,
+        num_bytes=None,
+    )

@@ -1,0 +1,59 @@
+"""The times of a live stream, by hand: seconds in, units of 1/90,000 s out."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from stages.live_clock import LiveClock
+
+SECOND = 90_000
+NOON = 1_800_000_000.0
+"""Seconds since 1970."""
+
+
+def test_time_0_is_when_the_first_picture_came_and_the_source_counts_on() -> None:
+    clock = LiveClock()
+    times = [
+        clock.pts(Fraction(500 + step, 10), NOON + came_s) for step, came_s in enumerate((0.0, 0.3, 0.31))
+    ]
+    assert times == [0, SECOND // 10, 2 * SECOND // 10]
+    assert clock.began_s == NOON
+
+
+def test_a_new_connection_goes_on_at_the_time_of_the_wall_clock() -> None:
+    clock = LiveClock()
+    clock.pts(Fraction(7), NOON)
+    clock.connect()
+    assert clock.pts(Fraction(0), NOON + 12) == 12 * SECOND
+    assert clock.pts(Fraction(1), NOON + 13.2) == 13 * SECOND
+    assert clock.num_jumps == 0
+
+
+def test_jumps_back_and_ahead_are_counted_and_taken_out() -> None:
+    clock = LiveClock()
+    clock.pts(Fraction(100), NOON)
+    assert clock.pts(Fraction(40), NOON + 1) == SECOND
+    assert clock.pts(Fraction(41), NOON + 2) == 2 * SECOND
+    assert clock.pts(Fraction(9_000), NOON + 3) == 3 * SECOND
+    assert clock.num_jumps == 2
+
+
+def test_pictures_that_come_late_in_a_burst_keep_their_own_times() -> None:
+    clock = LiveClock()
+    clock.pts(Fraction(0), NOON)
+    assert [clock.pts(Fraction(step), NOON + 8) for step in (1, 2, 3)] == [SECOND, 2 * SECOND, 3 * SECOND]
+    assert clock.num_jumps == 0
+
+
+def test_times_that_repeat_or_slip_back_or_are_missing_increase_all_the_same() -> None:
+    clock = LiveClock()
+    clock.pts(Fraction(1), NOON)
+    assert clock.pts(Fraction(1), NOON + 0.1) == 1
+    assert clock.pts(Fraction(1, 2), NOON + 0.2) == 2
+    assert clock.pts(None, NOON + 3) == 3 * SECOND
+
+
+def test_another_process_goes_on_by_the_same_clock() -> None:
+    clock = LiveClock(began_s=NOON, last_pts=50 * SECOND)
+    assert clock.pts(Fraction(3), NOON + 49) == 50 * SECOND + 1
+    assert clock.pts(Fraction(5), NOON + 51) == 51 * SECOND
