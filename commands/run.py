@@ -42,7 +42,7 @@ def run_command(
     on_full: Annotated[
         str | None,
         typer.Option(
-            metavar="newest|wait", help="Live: leave out what comes too fast, or make the source wait."
+            metavar="auto|newest|wait", help="Live: leave out what comes too fast, or make the source wait."
         ),
     ] = None,
     max_retries: Annotated[

@@ -77,9 +77,9 @@ class InputSettings(Section):
     """How long a live source may show no picture; then it is connected to anew."""
     max_retries: Annotated[int, Field(ge=0)] | None = None
     """How often in a row that is tried; then the run of the stream fails. None: for ever."""
-    on_full: Literal["newest", "wait"] = "newest"
+    on_full: Literal["auto", "newest", "wait"] = "auto"
     """What becomes of a live source's pictures that come faster than they are processed: the newest is taken
-    and the others are left out, or the source has to wait."""
+    and the others are left out, or the source has to wait. auto: a pipe and a playlist with an end wait."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """udp: a little quicker, and what is lost on the way is lost."""
 

@@ -14,8 +14,10 @@ from pipeline.budget import budget_bytes, fit, needed_bytes
 from pipeline.runner import run
 from stages.inspection import Inspection, inspect
 from stages.source import Source, SourceInfo, probe
+from stages.video_open import recognised
 
 TRIAL_FRAMES = 8
+LIVE_TRIAL_S = 3.0
 _PARTS_OF_ENCODE = ("draw", "png", "video")
 
 
@@ -36,7 +38,7 @@ def diagnose(source: Source, settings: Settings) -> Diagnosis:
 
     Raises what a run would raise before its first frame: SourceError, SettingsError, WeightsError.
     """
-    source = replace(source, rules=settings.input)
+    source = recognised(replace(source, rules=settings.input))
     info = probe(source)
     resolved = resolve(settings)
     limits = fit(info.size, resolved, budget_bytes(resolved))
@@ -53,6 +55,7 @@ def diagnose(source: Source, settings: Settings) -> Diagnosis:
 def _tried(source: Source, info: SourceInfo, settings: Settings) -> float:
     """Frames a second of the first frames in one loop, which other executors come close to or exceed."""
     end_s = source.start_s + float(TRIAL_FRAMES * source.stride / (info.average_rate or source.picture_rate))
+    end_s = max(end_s, LIVE_TRIAL_S) if source.is_live else end_s
     short = replace(source, end_s=min(end_s, source.end_s or end_s))
     inline = settings.run.model_copy(update={"executor": "inline", "placement": "fused", "replicas": 1})
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +71,9 @@ def describe(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
     memory = f"{diagnosis.memory_bytes / 1e9:.1f} GB of memory"
     expected = f"{diagnosis.fps:.2g} frames a second here, {memory}"
     num_frames = diagnosis.info.num_frames
+    rate = diagnosis.info.average_rate
+    if diagnosis.info.is_live and rate is not None and rate > diagnosis.fps:
+        expected += f"; it shows {float(rate):g}, so the newest is taken and the others are left out"
     if num_frames is not None:
         expected += f", {_minutes(num_frames / diagnosis.fps)} in all"
     return (*diagnosis.inspection.facts, ("expected", expected))

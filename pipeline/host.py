@@ -138,6 +138,9 @@ class Host(Protocol):
 
     def __call__(self, call: Call, inputs: Sequence[Value]) -> tuple[Value, ...]: ...
 
+    def close(self) -> None:
+        """Give back open files and connections; for hosts that do not end with their process."""
+
 
 def build_host(
     group: Group | None, settings: Settings, factory: StageFactory, cpu_clock: Callable[[], float]
@@ -203,6 +206,12 @@ class StageHost:
         self._remember(call, frames[-1])
         report = CallReport(worker=self._worker, stages=stages)
         return (*map(partial(self._output, frames), self._group.outputs), report)
+
+    def close(self) -> None:
+        """Close the stages that hold something open."""
+        for stage in self._stages.values():
+            if hasattr(stage, "close"):
+                stage.close()
 
     def _output(self, frames: Sequence[FrameValues], name: str) -> Value:
         return frames[-1][name] if name in self._group.state else tuple(frame[name] for frame in frames)
@@ -284,6 +293,9 @@ class EncodeHost:
                 self._stage.finish(inputs[0], call.output, call.first_index)
             return (CallReport(worker=self._worker, stages=()),)
         return (CallReport(worker=self._worker, stages=(self._encode(call, inputs),)),)
+
+    def close(self) -> None:
+        """Nothing stays open between two calls."""
 
     def _encode(self, call: EncodeCall, inputs: Sequence[Any]) -> StageReport:
         source, _, memory, *batches = inputs

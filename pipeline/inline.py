@@ -57,4 +57,5 @@ class InlineExecutor:
         raise died
 
     def close(self) -> None:
-        """Nothing is running."""
+        for host in self._hosts.values():
+            host.close()

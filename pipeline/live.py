@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.statistics import summary_ms
+from pipeline.statistics import REMEMBERED_CALLS, summary_ms
 from stages.results import utc
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 ASK_AGAIN_S = 0.1
 """After a call that found a source not live, until the next one: other streams are decoded meanwhile."""
-_LAST_AGES = 100_000
 
 
 class LiveWatch:
@@ -33,7 +32,7 @@ class LiveWatch:
         self._num_gaps = self._num_segments = 0
         self._lost_s = 0.0
         self._last_segment: int | None = None
-        self._ages_s = {name: deque[float](maxlen=_LAST_AGES) for name in ("done", "written")}
+        self._ages_s = {name: deque[float](maxlen=REMEMBERED_CALLS) for name in ("done", "written")}
 
     @property
     def may_ask(self) -> bool:

@@ -72,5 +72,8 @@ class LocalExecutor:
 
     def close(self) -> None:
         self._closing.set()
-        for thread in self._threads.values():
+        for name, thread in self._threads.items():
             thread.shutdown(wait=True)
+            host = self._hosts[name]
+            if host.done() and not host.cancelled() and host.exception() is None:
+                host.result().close()

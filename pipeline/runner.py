@@ -69,10 +69,11 @@ def run(
     `resume`: go on where an earlier run into `output` stopped, with the results of one that did not.
     """
     from stages.source import probe
+    from stages.video_open import recognised
 
     started_s = time.monotonic()
     limit_spinning()
-    sources = [replace(source, rules=settings.input) for source in sources]
+    sources = [recognised(replace(source, rules=settings.input)) for source in sources]
     infos = [probe(source) for source in sources]
     cluster = look_at(settings)
     settings = resolve(settings, cluster.num_cards if cluster is not None else None)

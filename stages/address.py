@@ -16,6 +16,8 @@ FILE_SCHEMES = ("http", "https")
 """Of files that a server sends."""
 LIVE_SCHEMES = ("rtsp", "rtsps")
 """Of streams that never repeat."""
+PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
+"""Of lists of what a stream showed last, HLS and DASH."""
 SCHEMES = FILE_SCHEMES + LIVE_SCHEMES
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _NAME_CHARACTERS = 80
@@ -27,8 +29,10 @@ def is_address(text: str) -> bool:
 
 
 def is_live(text: str) -> bool:
-    """Does it name a stream that never repeats?"""
-    return is_address(text) and _scheme(text) in LIVE_SCHEMES
+    """Does it name a stream that never repeats, as far as it tells?"""
+    if not is_address(text):
+        return False
+    return _scheme(text) in LIVE_SCHEMES or urlsplit(text).path.lower().endswith(PLAYLIST_SUFFIXES)
 
 
 def check_address(address: str) -> None:

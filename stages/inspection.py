@@ -5,6 +5,7 @@ Reads every packet of a video and decodes one picture: seconds where a run takes
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 
+from stages.live_connection import LiveConnection
 from stages.side_tracks import CARRIED_AUDIO, CARRIED_TEXT
 from stages.video_reader import JUMP_S, VideoReader, packets_of
 
@@ -32,6 +34,8 @@ STEADY = Fraction(1, 20)
 """A rate is constant if no interval differs by more than this part from the median."""
 KEYFRAMES_FAR_S = 20.0
 """Between keyframes: from one of them decoding starts after a seek, a resume or a death."""
+WATCHED_S = 3.0
+"""How long a live source is watched."""
 HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 MATRICES: dict[int, str] = {
     Colorspace.ITU709: "BT.709",
@@ -75,6 +79,8 @@ def inspect(source: Source, info: SourceInfo) -> Inspection:
     """The inspection of a source that `probe` has accepted as `info`."""
     if source.kind == "pictures":
         return _inspect_pictures(source, info)
+    if source.is_live:
+        return _inspect_live(source, info)
     reader = VideoReader(source)
     try:
         picture = reader.read()
@@ -91,6 +97,38 @@ def _inspect_pictures(source: Source, info: SourceInfo) -> Inspection:
         ("rate", f"{float(source.picture_rate):g} a second, as pictures carry no time"),
     )
     return Inspection(facts=facts, troubles=())
+
+
+def _inspect_live(source: Source, info: SourceInfo) -> Inspection:
+    """Watches the source for a while."""
+    connection = LiveConnection(source)
+    try:
+        until_s = time.monotonic() + WATCHED_S
+        times, stream = [], connection.stream
+        for frame in connection.pictures():
+            times += [frame.pts] if frame.pts is not None else []
+            if time.monotonic() >= until_s:
+                break
+        facts = (
+            ("container", connection.container.format.long_name),
+            ("codec", _codec(stream)),
+            ("size", _size(info, stream, frame)),
+            ("colours", _colours(frame)),
+            ("rate", _rate(times, connection.time_base)),
+            ("duration", "live"),
+        )
+        return Inspection(facts=facts, troubles=tuple(_troubles_of_live(connection, frame)))
+    finally:
+        connection.close()
+
+
+def _troubles_of_live(connection: LiveConnection, frame: VideoFrame) -> Iterator[str]:
+    yield from _troubles_of_pictures(connection.stream, frame)
+    if connection.corrupt_packets:
+        yield (
+            f"{connection.corrupt_packets} packets of {WATCHED_S:g} s could not be decoded: look at the "
+            "network, or --set input.rtsp_transport=tcp"
+        )
 
 
 def _inspect_video(info: SourceInfo, reader: VideoReader, frame: VideoFrame, packets: Packets) -> Inspection:

@@ -30,6 +30,7 @@ LONGEST_PAUSE_S = 30.0
 STALLED_S = 2.0
 """A source that shows nothing for so long, or for `STALLED_PICTURES`, is stalled: a gap in the stream."""
 STALLED_PICTURES = 5
+ENDED = "the source has ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,7 +75,7 @@ class LiveCapture:
         self._state: LiveState = "connecting"
         self._reason = ""
         self._since_s = self._waiting_since_s = time.time()
-        self._last_came_s = last_came_s
+        self._last_came_s, self._last_pts = last_came_s, 0
         self._lost_for = "" if last_came_s is None else "the process that read it was replaced"
         """Why a stretch is missing before the next picture; empty: none is, as far as is known."""
         self._gap: Gap | None = None
@@ -98,8 +99,8 @@ class LiveCapture:
                 self._changed.notify_all()
             elif self._error is not None:
                 raise self._error
-            elif self._is_over(time.time()):  # also if the source has not come back in time
-                self._set_state("ended")
+            elif self._state != "live" and self._is_over(self._clock.now()):
+                self._set_state("ended")  # it has not come back in time
             return captured
 
     def status(self) -> CaptureStatus:
@@ -143,7 +144,7 @@ class LiveCapture:
         except SourceError as error:
             self._lose(str(error))
             return
-        self._clock.connect()
+        self._clock.connect(in_real_time=not connection.ends_for_good)
         with self._changed:
             self._connection = connection
         is_new = True
@@ -155,7 +156,7 @@ class LiveCapture:
                 self._show(frame, connection)
                 if self._closing.is_set() or self._state == "ended":
                     return
-            reason = "the source has ended"
+            reason = ENDED
         except ConnectionLostError as error:
             reason = str(error)
         finally:
@@ -163,7 +164,7 @@ class LiveCapture:
                 self._connection = None
                 self._corrupt_before += connection.corrupt_packets
             connection.close()
-        if self._source.ends_for_good:
+        if connection.ends_for_good and reason == ENDED:
             with self._changed:
                 self._set_state("ended")
         else:
@@ -192,16 +193,19 @@ class LiveCapture:
 
     def _show(self, frame: VideoFrame, connection: LiveConnection) -> None:
         """Put the picture into the slot, if it is wanted."""
-        came_s = time.time()
         source_s = None if frame.pts is None else frame.pts * connection.time_base
+        if connection.comes_in_bursts and source_s is not None:
+            self._closing.wait(self._clock.early_by_s(source_s, time.time()))
+        came_s = time.time()
         pts = self._clock.pts(source_s, came_s)
         with self._changed:
-            missing = self._missing_before(came_s)
-            if self._source.rules.on_full == "wait":
+            missing = self._missing_before(came_s, pts)
+            if self._waits(connection):
                 self._changed.wait_for(lambda: self._slot is None or self._closing.is_set())
             self._gap = _joined(self._gap, missing)
-            self._last_came_s, self._waiting_since_s, self._lost_for = came_s, time.time(), ""
-            if self._is_over(came_s):
+            self._last_came_s, self._last_pts, self._lost_for = came_s, pts, ""
+            self._waiting_since_s = time.time()
+            if self._is_over(pts):
                 self._set_state("ended")
             elif self._num_seen % self._source.stride == 0:
                 self._num_dropped += self._slot is not None
@@ -210,22 +214,31 @@ class LiveCapture:
                 self._changed.notify_all()
             self._num_seen += 1
 
-    def _missing_before(self, came_s: float) -> Gap | None:
-        """What is missing before a picture that came just now."""
+    def _waits(self, connection: LiveConnection) -> bool:
+        """Has the source to wait while a picture is held?"""
+        on_full = self._source.rules.on_full
+        return on_full == "wait" or (on_full == "auto" and connection.ends_for_good)
+
+    def _missing_before(self, came_s: float, pts: int) -> Gap | None:
+        """What is missing before a picture that came just now.
+
+        Without a new connection its own time decides: what comes late, but all of it, leaves no gap.
+        """
         if self._last_came_s is None:
             return None
-        waited_s = came_s - self._waiting_since_s
-        if not self._lost_for and waited_s <= self._stalled_s:
+        if self._lost_for:
+            return Gap(start_s=self._last_came_s, end_s=came_s, reason=self._lost_for)
+        step_s = float((pts - self._last_pts) * TIME_BASE)
+        if step_s <= self._stalled_s:
             return None
-        reason = self._lost_for or f"no picture for {waited_s:.1f} s"
-        return Gap(start_s=self._last_came_s, end_s=came_s, reason=reason)
+        reason = f"the source showed nothing for {step_s:.1f} s"
+        return Gap(start_s=self._last_came_s, end_s=self._last_came_s + step_s, reason=reason)
 
     # both threads, with the lock
 
-    def _is_over(self, now_s: float) -> bool:
-        """Is the stretch over that is wanted?"""
-        began_s, end_s = self._clock.began_s, self._source.end_s
-        return began_s is not None and end_s is not None and now_s - began_s >= end_s
+    def _is_over(self, pts: int) -> bool:
+        """Does that time lie behind the stretch that is wanted?"""
+        return self._source.end_s is not None and pts * TIME_BASE >= self._source.end_s
 
     def _set_state(self, state: LiveState, reason: str = "") -> None:
         if state != self._state:

@@ -7,6 +7,7 @@ it was.
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 
 TIME_BASE = Fraction(1, 90_000)
@@ -22,6 +23,7 @@ class LiveClock:
 
     def __init__(self, began_s: float | None = None, last_pts: int | None = None) -> None:
         """`began_s`: when the stream began, if it has; `last_pts`: what the last picture got."""
+        self._in_real_time = True
         self.began_s = began_s
         """When the first picture came: seconds since 1970, UTC."""
         self.num_jumps = 0
@@ -31,8 +33,12 @@ class LiveClock:
         self._before: tuple[Fraction, float] | None = None
         """Source's time of the picture before, and when it came."""
 
-    def connect(self) -> None:
-        """A new connection: its times have nothing to do with those before."""
+    def connect(self, *, in_real_time: bool = True) -> None:
+        """A new connection: its times have nothing to do with those before.
+
+        `in_real_time`: what it shows happens now, so its times cannot run ahead of the wall clock.
+        """
+        self._in_real_time = in_real_time
         self._shift_s = self._before = None
 
     def pts(self, source_s: Fraction | None, came_s: float) -> int:
@@ -46,7 +52,9 @@ class LiveClock:
         if source_s is None:
             time_s = elapsed_s
         else:
-            if self._shift_s is None or self._jumps(source_s, came_s):
+            jumps = self._jumps(source_s, came_s)
+            self.num_jumps += jumps
+            if self._shift_s is None or jumps:
                 self._shift_s = elapsed_s - source_s
             self._before = source_s, came_s
             time_s = source_s + self._shift_s
@@ -56,11 +64,20 @@ class LiveClock:
         self._last_pts = pts
         return pts
 
+    def now(self) -> int:
+        """The time that a picture would get that comes now from a new connection."""
+        return 0 if self.began_s is None else round(Fraction(time.time() - self.began_s) / TIME_BASE)
+
+    def early_by_s(self, source_s: Fraction, now_s: float) -> float:
+        """How long before its time a picture is there; 0 if its time has come."""
+        if self._shift_s is None or self.began_s is None or self._jumps(source_s, now_s):
+            return 0.0
+        return max(0.0, self.began_s + float(source_s + self._shift_s) - now_s)
+
     def _jumps(self, source_s: Fraction, came_s: float) -> bool:
         if self._before is None:
             return False
         before_s, before_came_s = self._before
         step_s = float(source_s - before_s)
-        jumps = step_s < -BACK_S or step_s > max(0.0, came_s - before_came_s) + AHEAD_S
-        self.num_jumps += jumps
-        return jumps
+        is_ahead = self._in_real_time and step_s > max(0.0, came_s - before_came_s) + AHEAD_S
+        return is_ahead or step_s < -BACK_S

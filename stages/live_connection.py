@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from av.error import ExitError, FFmpegError, InvalidDataError
 
 from configs.errors import ConnectionLostError
-from stages.video_open import open_video
+from stages.video_open import is_playlist, open_video
 from stages.video_reader import DEFAULT_RATE, READ_FAILURES_MAX, packets_of
 
 if TYPE_CHECKING:
@@ -25,13 +25,16 @@ class LiveConnection:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._container, self._stream = open_video(source)
-        assert self._stream.time_base is not None
-        self.time_base: Fraction = self._stream.time_base
-        self.rate: Fraction = self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE
+        self.container, self.stream = open_video(source)
+        assert self.stream.time_base is not None
+        self.time_base: Fraction = self.stream.time_base
+        self.rate: Fraction = self.stream.average_rate or self.stream.guessed_rate or DEFAULT_RATE
         """Pictures a second, as far as the source says."""
-        self.codec = self._stream.codec_context.name
-        self.has_audio = bool(self._container.streams.audio)
+        has_end = self.container.duration is not None
+        self.ends_for_good = source.is_pipe or (is_playlist(self.container) and has_end)
+        """Is its end the end? A server or a camera may come back."""
+        self.comes_in_bursts = is_playlist(self.container) and not has_end
+        """Do many pictures come at once, although they happened one after the other?"""
         self.corrupt_packets = 0
         """Packets that could not be decoded, and pictures that lack what was lost on the way."""
 
@@ -45,7 +48,7 @@ class LiveConnection:
             waiting_s = time.monotonic()
             try:
                 # of all tracks: sound alone would hide that no picture comes
-                for packet in packets_of(self._container.demux):
+                for packet in packets_of(self.container.demux):
                     # when it gives up, FFmpeg hands out what it had held back: that is not shown so late
                     if time.monotonic() - waiting_s >= timeout_s:
                         raise ConnectionLostError(f"no picture for {timeout_s:g} s")
@@ -66,15 +69,15 @@ class LiveConnection:
 
     def close(self) -> None:
         """Hang up."""
-        self._container.close()
+        self.container.close()
 
     def _decoded(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
-        if packet.stream_index != self._stream.index:
+        if packet.stream_index != self.stream.index:
             return
-        if packet.size == 0 and not self._source.ends_for_good:
+        if packet.size == 0 and not self.ends_for_good:
             return  # what the decoder has held back came before whatever ended the connection
         try:
-            frames = self._stream.decode(packet)
+            frames = self.stream.decode(packet)
         except FFmpegError:
             self.corrupt_packets += 1
             return

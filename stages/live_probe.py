@@ -37,7 +37,8 @@ def probe_live(source: Source) -> SourceInfo:
         end_s=None,
         stride=source.stride,
         duration_s=None,
-        codec=connection.codec,
-        has_audio=connection.has_audio,
+        codec=connection.stream.codec_context.name,
+        has_audio=bool(connection.container.streams.audio),
         num_bytes=None,
+        is_live=True,
     )

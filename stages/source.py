@@ -75,9 +75,9 @@ class Source:
         return self.kind == "live"
 
     @property
-    def ends_for_good(self) -> bool:
-        """Is its end the end, although it is live? A pipe's is; a server and a camera may come back."""
-        return not self.is_remote and not _is_kind_of_file(self.paths[0], stat.S_ISCHR)
+    def is_pipe(self) -> bool:
+        """Does another program write it?"""
+        return self.is_live and not self.is_remote and not _is_kind_of_file(self.paths[0], stat.S_ISCHR)
 
     @property
     def label(self) -> str:
@@ -109,6 +109,8 @@ class SourceInfo:
     has_audio: bool
     num_bytes: int | None
     """Of its files, or of what a server says that it will send."""
+    is_live: bool = False
+    """Does it never repeat?"""
 
 
 def lost_frames(info: SourceInfo, cursor: Cursor) -> int:

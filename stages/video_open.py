@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ DECODER_THREADS = min(4, os.cpu_count() or 1)
 _CAMERA_FORMAT = "v4l2"
 """FFmpeg's name of Linux's cameras."""
 _PLAYLISTS = frozenset({"hls", "dash"})
+"""FFmpeg's names of their formats."""
 
 
 def open_container(source: Source) -> InputContainer:
@@ -41,7 +43,7 @@ def open_container(source: Source) -> InputContainer:
     if source.is_live:
         timeouts_s = rules.open_timeout_s, rules.frame_timeout_s
         options |= _live_options(source)
-        file_format = None if source.is_remote or source.ends_for_good else _CAMERA_FORMAT
+        file_format = None if source.is_remote or source.is_pipe else _CAMERA_FORMAT
         return av.open(
             path, format=file_format, metadata_errors="replace", options=options, timeout=timeouts_s
         )
@@ -53,15 +55,35 @@ def open_container(source: Source) -> InputContainer:
 
 
 def _live_options(source: Source) -> dict[str, str]:
-    options = {"fflags": "nobuffer"}
-    if source.is_remote:
+    if not source.is_remote:
+        return {}
+    options = {
+        "rw_timeout": str(round(source.rules.frame_timeout_s * 1e6)),
+        "tls_verify": "1",
+        "ca_file": _trusted_certificates(),
+    }
+    if source.paths[0].lower().startswith("rtsp"):
         options |= {
             "rtsp_transport": source.rules.rtsp_transport,
             "allowed_media_types": "video",
-            "tls_verify": "1",
-            "ca_file": _trusted_certificates(),
+            "fflags": "nobuffer",  # what comes while it is probed is old, and would come in a burst
         }
     return options
+
+
+def recognised(source: Source) -> Source:
+    """The source; a live one, if what a server sends turns out to be that."""
+    if source.is_live or not source.is_remote:
+        return source
+    container, _ = open_video(source)
+    with container:
+        live = is_playlist(container) or container.size <= 0
+    return replace(source, kind="live") if live else source
+
+
+def is_playlist(container: InputContainer) -> bool:
+    """Does a server send it piece by piece, as its list names them?"""
+    return not _PLAYLISTS.isdisjoint(container.format.name.split(","))
 
 
 def _trusted_certificates() -> str:
@@ -98,8 +120,6 @@ def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
 
 
 def _first_track(source: Source, container: InputContainer) -> VideoStream:
-    if source.is_remote and not source.is_live:
-        _check_sent(source, container)
     tracks = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not tracks or tracks[0].time_base is None:
         raise SourceError(f"{source.label}: has no video track; name a file that has one")
@@ -111,20 +131,6 @@ def _first_track(source: Source, container: InputContainer) -> VideoStream:
     tracks[0].thread_type = "SLICE" if source.is_live else "AUTO"  # threads for whole frames hold some back
     context.thread_count = DECODER_THREADS
     return tracks[0]
-
-
-def _check_sent(source: Source, container: InputContainer) -> None:
-    """SourceError if it is not one file with an end."""
-    if not _PLAYLISTS.isdisjoint(container.format.name.split(",")):
-        raise SourceError(
-            f"{source.label}: is a playlist, which is not supported yet; ffmpeg -i ADDRESS -c copy clip.mp4 "
-            "makes a file of it"
-        )
-    if container.size <= 0:
-        raise SourceError(
-            f"{source.label}: the server does not say how long it is; live streams are not supported yet, so "
-            "record it first"
-        )
 
 
 def _why_unreadable(source: Source, error: FFmpegError, waited_s: float) -> str:

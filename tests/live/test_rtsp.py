@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,82 +11,19 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConnectionLostError, SourceError
-from configs.schema import InputSettings
-from stages.live_reader import LiveReader
-from stages.messages import Cursor, Frame
-from stages.source import Source, expand_sources, probe
+from stages.source import probe
 from tests.live.rtsp_server import RATE, RtspServer, needs_rtsp, write_pictures
+from tests.live.watching import RULES, Watch, live
 from tests.media import number_of
 
 pytestmark = [needs_rtsp, pytest.mark.slow]
 
 SIZE = (96, 128)
-RULES = InputSettings(open_timeout_s=5.0, frame_timeout_s=3.0)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("pictures") / "pictures", 250, SIZE)
-
-
-def live(address: str, **rules: object) -> Source:
-    (source,) = expand_sources([address])
-    return replace(source, rules=RULES.model_copy(update=rules))
-
-
-class Watcher:
-    """Reads frames as the pipeline does, and keeps what it sees."""
-
-    def __init__(self, source: Source, segment_s: float = 3600.0) -> None:
-        self._reader = LiveReader(source, segment_s, None)
-        self.cursor: Cursor | None = None
-        """Behind the last frame."""
-        self.latest: Cursor | None = None
-        self.frames: list[Frame] = []
-        self.states: list[str] = []
-
-    def look(self) -> Frame | None:
-        frame, self.latest = self._reader.read(self.cursor)
-        assert self.latest.live is not None
-        if self.states[-1:] != [self.latest.live.state]:
-            self.states.append(self.latest.live.state)
-        if frame is None:
-            time.sleep(0.02)
-        else:
-            self.cursor = self.latest
-            self.frames.append(frame)
-        return frame
-
-    def until(self, condition: Callable[[], object], timeout_s: float = 40.0) -> None:
-        deadline_s = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline_s, f"{self.states}, {len(self.frames)} frames"
-            self.look()
-
-    def see(self, num_frames: int) -> list[Frame]:
-        """So many more frames."""
-        count = len(self.frames) + num_frames
-        self.until(lambda: len(self.frames) >= count)
-        return self.frames[-num_frames:]
-
-    def close(self) -> None:
-        self._reader.close()
-
-
-@pytest.fixture
-def watch() -> Iterator[Callable[[Source], Watcher]]:
-    watchers: list[Watcher] = []
-
-    def begin(source: Source) -> Watcher:
-        watchers.append(Watcher(source))
-        return watchers[-1]
-
-    yield begin
-    for watcher in watchers:
-        watcher.close()
-
-
-Watch = Callable[[Source], Watcher]
 
 
 def test_the_source_is_told(pictures: Path) -> None:
@@ -150,21 +86,32 @@ def test_a_server_that_sends_nothing_is_stalled_and_then_connected_to_anew(
     assert "for 3 s" in first.gap.reason
 
 
-def test_a_short_stall_is_a_gap_without_a_new_connection(pictures: Path, watch: Watch) -> None:
+def test_a_short_stall_is_no_gap_where_the_server_goes_on_where_it_was(pictures: Path, watch: Watch) -> None:
     with RtspServer(pictures) as server:
         watcher = watch(live(server.address, frame_timeout_s=20.0))
         watcher.see(10)
         server.stop_sending()
         watcher.until(lambda: watcher.states[-1] == "stalled")
-        time.sleep(0.5)
         server.go_on()
         watcher.until(lambda: watcher.states[-1] == "live")
         watcher.see(10)
     assert watcher.cursor is not None
     assert watcher.cursor.live is not None
     assert watcher.cursor.live.num_connections == 1
+    assert all(frame.gap is None for frame in watcher.frames)
+
+
+def test_what_a_server_leaves_out_is_a_gap_without_a_new_connection(pictures: Path, watch: Watch) -> None:
+    with RtspServer(pictures) as server:
+        watcher = watch(live(server.address))
+        watcher.see(10)
+        server.tell("jump 4")
+        watcher.see(40)
+    assert watcher.cursor is not None
+    assert watcher.cursor.live is not None
+    assert watcher.cursor.live.num_connections == 1
     (gap,) = (frame.gap for frame in watcher.frames if frame.gap is not None)
-    assert gap.reason.startswith("no picture for 2.")
+    assert gap.reason == "the source showed nothing for 4.0 s"
 
 
 def test_times_that_jump_do_not_reach_the_frames(pictures: Path, watch: Watch) -> None:

@@ -32,8 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = {"movflags": "+faststart"}
     make_video(folder / "first.mp4", num_frames=NUM_FRAMES, size=(240, 320), b_frames=2, format_options=first)
     program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(folder / "first.mp4"), "-c", "copy"]
-    playlist = ["-f", "hls", "-hls_time", "0.5", "-hls_playlist_type", "vod", str(folder / "list.m3u8")]
-    subprocess.run([*program, *playlist], check=True)
     for name in ("clip.mkv", "clip.ts"):
         subprocess.run([*program, str(folder / name)], check=True)
     (folder / "text.mp4").write_text("no video\n")
@@ -184,18 +182,6 @@ def test_a_last_picture_that_stays_long_is_no_lost_connection(tmp_path: Path) ->
     with serving(tmp_path) as host:
         frames, _ = decoded(source_at(f"http://{host}/clip.mkv"))
     assert same(frames, decoded(source_at(str(tmp_path / "clip.mkv")))[0])
-
-
-@pytest.mark.parametrize(
-    ("name", "behaviour", "says"),
-    [
-        ("list.m3u8", Behaviour(), "is a playlist, which is not supported yet"),
-        ("clip.ts", Behaviour(says_size=False, sends_parts=False), "does not say how long it is"),
-    ],
-)
-def test_what_may_have_no_end_is_refused(folder: Path, name: str, behaviour: Behaviour, says: str) -> None:
-    with serving(folder, behaviour) as host, pytest.raises(SourceError, match=says):
-        probe(source_at(f"http://{host}/{name}"))
 
 
 def test_a_certificate_must_be_trusted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
