@@ -11,6 +11,7 @@ from pathlib import Path
 from configs.resolve import resolve
 from configs.schema import Settings
 from pipeline.budget import budget_bytes, fit, needed_bytes
+from pipeline.relay import relayed
 from pipeline.runner import run
 from stages.inspection import Inspection, inspect
 from stages.source import Source, SourceInfo, probe
@@ -38,7 +39,11 @@ def diagnose(source: Source, settings: Settings) -> Diagnosis:
 
     Raises what a run would raise before its first frame: SourceError, SettingsError, WeightsError.
     """
-    source = recognised(replace(source, rules=settings.input))
+    with relayed([source]) as (reachable,):
+        return _diagnose(recognised(replace(reachable, rules=settings.input)), settings)
+
+
+def _diagnose(source: Source, settings: Settings) -> Diagnosis:
     info = probe(source)
     resolved = resolve(settings)
     limits = fit(info.size, resolved, budget_bytes(resolved))

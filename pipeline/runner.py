@@ -20,6 +20,7 @@ from pipeline.executor import Executor, open_executor
 from pipeline.host import StageFactory
 from pipeline.interrupt import Interrupt
 from pipeline.placement import Plan, make_plan
+from pipeline.relay import relayed
 from pipeline.report import Status, StreamReport, describe_work, write_run_json, write_running
 from pipeline.resume import Earlier, find_earlier
 from pipeline.shares import Entry
@@ -73,39 +74,42 @@ def run(
 
     started_s = time.monotonic()
     limit_spinning()
-    sources = [recognised(replace(source, rules=settings.input)) for source in sources]
-    infos = [probe(source) for source in sources]
-    cluster = look_at(settings)
-    settings = resolve(settings, cluster.num_cards if cluster is not None else None)
-    budget = budget_bytes(settings, cluster.store_bytes if cluster is not None else STORE_BYTES)
-    limits = [
-        fit(info.size, for_live(settings) if source.is_live else settings, budget)
-        for source, info in zip(sources, infos, strict=True)
-    ]
-    works = [
-        describe_work(source, info, settings, limit)
-        for source, info, limit in zip(sources, infos, limits, strict=True)
-    ]
-    names = [source.name for source in sources]
-    with claimed([output / name for name in names]):
-        earlier = _prepare(output, dict(zip(names, works, strict=True)), overwrite=overwrite, resume=resume)
-        streams = [
-            Stream(
-                source=source,
-                info=info,
-                limits=limit,
-                work=work,
-                earlier=earlier.get(source.name),
-                output=output / source.name,
-            )
-            for source, info, limit, work in zip(sources, infos, limits, works, strict=True)
+    with relayed(sources) as sources:
+        sources = [recognised(replace(source, rules=settings.input)) for source in sources]
+        infos = [probe(source) for source in sources]
+        cluster = look_at(settings)
+        settings = resolve(settings, cluster.num_cards if cluster is not None else None)
+        budget = budget_bytes(settings, cluster.store_bytes if cluster is not None else STORE_BYTES)
+        limits = [
+            fit(info.size, for_live(settings) if source.is_live else settings, budget)
+            for source, info in zip(sources, infos, strict=True)
         ]
-        left = [stream for stream in streams if stream.earlier is None or not stream.earlier.complete]
-        done = _run_streams(left, settings, budget, factory, started_s, on_progress) if left else {}
-        done |= {
-            name: _report_again(name, output / name, earlier[name]) for name in names if name not in done
-        }
-    return [done[name] for name in names]
+        works = [
+            describe_work(source, info, settings, limit)
+            for source, info, limit in zip(sources, infos, limits, strict=True)
+        ]
+        names = [source.name for source in sources]
+        with claimed([output / name for name in names]):
+            earlier = _prepare(
+                output, dict(zip(names, works, strict=True)), overwrite=overwrite, resume=resume
+            )
+            streams = [
+                Stream(
+                    source=source,
+                    info=info,
+                    limits=limit,
+                    work=work,
+                    earlier=earlier.get(source.name),
+                    output=output / source.name,
+                )
+                for source, info, limit, work in zip(sources, infos, limits, works, strict=True)
+            ]
+            left = [stream for stream in streams if stream.earlier is None or not stream.earlier.complete]
+            done = _run_streams(left, settings, budget, factory, started_s, on_progress) if left else {}
+            done |= {
+                name: _report_again(name, output / name, earlier[name]) for name in names if name not in done
+            }
+        return [done[name] for name in names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

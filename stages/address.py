@@ -16,6 +16,7 @@ FILE_SCHEMES = ("http", "https")
 """Of files that a server sends."""
 LIVE_SCHEMES = ("rtsp", "rtsps")
 """Of streams that never repeat."""
+STANDARD_INPUT = "-"
 PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
 """Of lists of what a stream showed last, HLS and DASH."""
 SCHEMES = FILE_SCHEMES + LIVE_SCHEMES

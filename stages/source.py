@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from configs.errors import SourceError
 from configs.schema import InputSettings
-from stages.address import check_address, is_address, is_live, name_of, shown
+from stages.address import STANDARD_INPUT, check_address, is_address, is_live, name_of, shown
 
 if TYPE_CHECKING:
     from stages.messages import Cursor, Size
@@ -61,6 +61,8 @@ class Source:
     """Every so many pictures one is taken, beginning with the first."""
     picture_rate: Fraction = DEFAULT_PICTURE_RATE
     """Pictures a second, for pictures alone: they carry no time."""
+    shown_as: str = ""
+    """What it is called where its path is not its own, as a relayed pipe's."""
     rules: InputSettings = _RULES
     """What is accepted, and how long a server is waited for."""
 
@@ -82,7 +84,7 @@ class Source:
     @property
     def label(self) -> str:
         """What messages and files call it: the path, or the address without its secrets."""
-        return shown(self.paths[0]) if self.is_remote else self.paths[0]
+        return self.shown_as or (shown(self.paths[0]) if self.is_remote else self.paths[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,13 +204,15 @@ def _expand(argument: str) -> list[str]:
     if is_address(address := argument.strip()):
         check_address(address)
         return [address]
+    if argument == STANDARD_INPUT:
+        return [argument]
     return [name if is_address(name) else os.path.abspath(name) for name in _files(argument)]
 
 
 def _kind(path: str) -> Kind:
     if is_address(path):
         return "live" if is_live(path) else "video"
-    if _is_kind_of_file(path, stat.S_ISCHR, stat.S_ISFIFO):
+    if path == STANDARD_INPUT or _is_kind_of_file(path, stat.S_ISCHR, stat.S_ISFIFO):
         return "live"
     return "pictures" if Path(path).suffix.lower() in PICTURE_SUFFIXES else "video"
 
@@ -246,7 +250,7 @@ def _lines(path: Path) -> list[str]:
     paths = (line for line in named if not is_address(line))
     if nested := next((line for line in paths if line.lower().endswith(LIST_SUFFIX)), None):
         raise SourceError(f"{path}: names another list, {nested}; name its sources themselves")
-    return [line if is_address(line) else str(path.parent / line) for line in named]
+    return [line if is_address(line) or line.isdecimal() else str(path.parent / line) for line in named]
 
 
 def _pictures_in(folder: Path) -> list[str]:
@@ -279,6 +283,8 @@ def _name(kind: str, place: str, paths: Sequence[str]) -> str:
         return Path(place).resolve().name or "pictures"
     if is_address(place):
         return name_of(place)
+    if place == STANDARD_INPUT:
+        return "stdin"
     return Path(paths[0]).stem
 
 

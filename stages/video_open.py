@@ -136,12 +136,14 @@ def _first_track(source: Source, container: InputContainer) -> VideoStream:
 def _why_unreadable(source: Source, error: FFmpegError, waited_s: float) -> str:
     if source.is_remote:
         return f"{source.label}: {_why_not_sent(source, error, waited_s)}"
-    path = source.paths[0]
+    path = source.label
+    if source.is_pipe and waited_s >= source.rules.open_timeout_s:
+        return f"{path}: nothing came within {source.rules.open_timeout_s:g} s; check what writes into it"
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such file; check the path"
     if isinstance(error, PermissionError):
         return f"{path}: may not be read; check its permissions"
-    if _lacks_index(Path(path)):
+    if not source.is_live and _lacks_index(Path(path)):
         return (
             f"{path}: its index (moov) is missing, so no picture can be found in it; "
             "the copy or recording was cut off: copy the file again"
