@@ -73,6 +73,11 @@ def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict
     found: dict[str, Earlier] = {}
     for name, layout in layouts.items():  # nothing is changed before all were looked at
         report = _earlier_report(layout)
+        if report is not None and work[name]["source"]["kind"] == "live":
+            raise OutputError(
+                f"{layout.directory}: a live stream cannot be gone on with; name another --output, or start "
+                "anew with --overwrite"
+            )
         if report is not None:
             _check_same_work(layout, report, work[name])
             complete = report["status"] == "complete"

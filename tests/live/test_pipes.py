@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -66,9 +65,21 @@ def test_what_is_no_video_is_said(tmp_path: Path, weights: Path, content: bytes,
 
 def test_a_pipe_into_which_nothing_is_written_is_given_up(tmp_path: Path, weights: Path) -> None:
     command = [*options_of("-", tmp_path, weights, "local"), "--set", "input.open_timeout_s=2"]
-    with subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.PIPE
-    ) as writer:
+    with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as writer:
         done = subprocess.run(command, stdin=writer.stdout, capture_output=True, text=True, timeout=50)
         writer.kill()
     assert (done.returncode, "-: nothing came within 2 s" in done.stderr) == (2, True)
+
+
+def test_a_live_stream_is_not_gone_on_with(tmp_path: Path, clip: Path, weights: Path) -> None:
+    command = options_of("-", tmp_path, weights, "local")
+    for options, code in (((), 0), (("--resume",), 2)):
+        with subprocess.Popen(
+            writing(clip, "-", "mpegts"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as writer:
+            done = subprocess.run(
+                [*command, *options], stdin=writer.stdout, capture_output=True, text=True, timeout=100
+            )
+        assert done.returncode == code
+    assert "stdin: a live stream cannot be gone on with" in done.stderr
+    assert len(results_of(tmp_path / "stdin")) == NUM_FRAMES

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +14,7 @@ import pytest
 
 from configs.errors import ConnectionLostError, SourceError
 from stages.source import probe
+from tests.live.lossy_relay import LossyRelay
 from tests.live.rtsp_server import RATE, RtspServer, needs_rtsp, write_pictures
 from tests.live.watching import RULES, Watch, live
 from tests.media import number_of
@@ -19,6 +22,7 @@ from tests.media import number_of
 pytestmark = [needs_rtsp, pytest.mark.slow]
 
 SIZE = (96, 128)
+NUM_RESTARTS = int(os.environ.get("NUM_RESTARTS", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,25 @@ def test_a_server_that_is_killed_leaves_a_gap_as_long_as_it_was_gone(pictures: P
     assert watcher.cursor.live is not None
     assert (watcher.cursor.live.num_connections, watcher.cursor.live.segment) == (2, first.index)
     assert all(frame.gap is None for frame in watcher.frames[first.index + 1 :])
+
+
+def test_after_many_restarts_of_the_server_nothing_is_left_open(pictures: Path, watch: Watch) -> None:
+    with RtspServer(pictures) as server:
+        watcher = watch(live(server.address))
+        watcher.see(10)
+        threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+        for _ in range(NUM_RESTARTS):
+            server.kill()
+            watcher.until(lambda: watcher.states[-1] == "reconnecting")
+            server.start()
+            watcher.until(lambda: watcher.states[-1] == "live")
+            watcher.see(5)
+        left = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    assert watcher.cursor is not None
+    assert watcher.cursor.live is not None
+    assert watcher.cursor.live.num_connections == NUM_RESTARTS + 1
+    assert sum(frame.gap is not None for frame in watcher.frames) == NUM_RESTARTS
+    assert left == (threads, files)
 
 
 def test_a_server_that_sends_nothing_is_stalled_and_then_connected_to_anew(
@@ -212,6 +235,22 @@ def test_a_password_is_asked_for_and_never_shown(pictures: Path, watch: Watch) -
         server.start()
         (frame,) = watcher.see(1)
     assert "s3cret" not in repr((watcher.latest, frame.gap))
+
+
+def test_a_fifth_of_all_packets_may_be_lost_on_the_way(pictures: Path, watch: Watch) -> None:
+    with RtspServer(pictures) as server, LossyRelay(server.host, lost=0.2) as relay:
+        watcher = watch(live(f"rtsp://{relay.host}/cam", rtsp_transport="udp"))
+        began_s = time.monotonic()
+        watcher.see(20)
+        while time.monotonic() < began_s + 10:
+            watcher.look()
+    assert relay.num_lost > 50
+    assert watcher.latest is not None
+    assert watcher.latest.live is not None
+    assert watcher.latest.corrupt_packets > 0
+    assert watcher.latest.live.num_connections == 1
+    times = [frame.pts for frame in watcher.frames]
+    assert times == sorted(set(times))
 
 
 def test_what_is_no_server_and_no_video_is_said(pictures: Path) -> None:
