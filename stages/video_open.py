@@ -166,7 +166,7 @@ def _why_not_sent(source: Source, error: FFmpegError, waited_s: float) -> str:
         return f"the server refuses ({error.strerror}); check the address, or try again later"
     if isinstance(error, InvalidDataError):
         return f"is not a video that can be read ({error.strerror}); check the address"
-    if source.label.startswith("https:"):
+    if source.label.startswith(("https:", "rtsps:")):
         return (
             f"the server cannot be reached, or its certificate is not trusted ({error.strerror}); check the "
             "address; SSL_CERT_FILE names a file of trusted certificates"

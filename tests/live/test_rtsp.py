@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -235,6 +236,33 @@ def test_a_password_is_asked_for_and_never_shown(pictures: Path, watch: Watch) -
         server.start()
         (frame,) = watcher.see(1)
     assert "s3cret" not in repr((watcher.latest, frame.gap))
+
+
+def test_the_certificate_of_a_server_must_be_trusted(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, both = tmp_path / "certificate.pem", tmp_path / "both.pem"
+    program = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
+    program += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(both), "-out", str(certificate)]
+    subprocess.run(program, check=True, capture_output=True)
+    both.write_text(both.read_text() + certificate.read_text())
+    with RtspServer(pictures, user_password="me:s3cret", certificate=both) as server:
+        source = live(f"rtsps://me:s3cret@{server.host}/cam")
+        with pytest.raises(SourceError, match="or its certificate is not trusted"):
+            probe(source)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert probe(source).size == SIZE
 
 
 def test_a_fifth_of_all_packets_may_be_lost_on_the_way(pictures: Path, watch: Watch) -> None:
