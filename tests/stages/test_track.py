@@ -145,3 +145,22 @@ def test_the_memory_given_is_not_changed() -> None:
     assert (before.boxes == copy[0]).all()
     assert (before.embeddings == copy[1]).all()
     assert (before.last_seen == copy[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "identity"),
+    [(0.0, 2), (8.0, 1), (31.0, 2)],  # no gap; one within gap_ttl_s, 30; one beyond it
+)
+def test_behind_a_gap_an_object_is_found_again_wherever_it_is(gap_s: float, identity: int) -> None:
+    stage = TrackStage(Settings())
+    _, memory = stage(_detections(0, [(20, RED, CAR)]), None)
+    tracks, memory = stage(replace(_detections(1, [(80, RED, CAR)]), gap_s=gap_s), memory)
+    assert tracks.track_ids.tolist() == [identity]
+
+
+def test_what_was_found_again_behind_a_gap_has_to_stay_near_from_then_on() -> None:
+    stage = TrackStage(Settings())
+    _, memory = stage(_detections(0, [(20, RED, CAR), (90, BLUE, CAR)]), None)
+    _, memory = stage(replace(_detections(1, [(60, RED, CAR)]), gap_s=5.0), memory)
+    tracks, memory = stage(_detections(2, [(20, RED, CAR), (30, BLUE, CAR)]), memory)
+    assert tracks.track_ids.tolist() == [3, 2]  # the blue one was not seen since the gap
