@@ -11,7 +11,7 @@ that is new.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,7 +68,8 @@ class Tracking:
                 continue
             panoptic = self._panoptic(detections, tracks)
             predicted = predicted_segments(panoptic, self._settings.categories)
-            found = dict(_found(frame_overlap(*labels.read(video.labels[shown]), *predicted)))
+            overlap = frame_overlap(*labels.read(video.labels[shown]), *predicted)
+            found = dict(_found(overlap, {each.id for each in labels.categories if each.is_thing}))
             if number == SHOWN_BEFORE - 1:
                 before = found
             else:
@@ -86,7 +87,7 @@ class Tracking:
                 self.count.new += 1
 
 
-def _found(overlap: Overlap) -> Iterator[tuple[int, int]]:
+def _found(overlap: Overlap, things: Collection[int]) -> Iterator[tuple[int, int]]:
     """Of each object of the truth that is found, its id and the prediction's."""
     pairs = zip(overlap.truth_at, overlap.prediction_at, overlap.shared, strict=True)
     for row, column, shared in pairs:
@@ -94,12 +95,8 @@ def _found(overlap: Overlap) -> Iterator[tuple[int, int]]:
             continue
         truth, prediction = int(row) - 1, int(column) - 1
         union = overlap.truth.areas[truth] + overlap.prediction.areas[prediction] - shared
-        if overlap.truth.categories[truth] >= FIRST_THING and 2 * shared > union:
+        if overlap.truth.categories[truth] in things and 2 * shared > union:
             yield int(overlap.truth.ids[truth]), int(overlap.prediction.ids[prediction])
-
-
-FIRST_THING = 24
-"""Cityscapes' first category id of a thing, person."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -123,7 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for frame in frames_of(video, len(video.pictures)):
             detections, past = detector(frame, past)
             detected[video.name].append(detections)
-    print(f"{machine_line()}\n\n| gap s | tracking | kept | taken | new |\n|---|---|---|---|---|")
+    print(
+        f"{machine_line()}\n\n| gap s | tracking | kept | taken | new | objects |\n|---|---|---|---|---|---|"
+    )
     for gap in options.gap_frames:
         for tracking in (
             Tracking("as if there were no gap", settings, knows_of_gap=False),
@@ -137,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             total = max(1, count.kept + count.taken + count.new)
             shares = [f"{value / total:.2f}" for value in (count.kept, count.taken, count.new)]
             print(
-                f"| {gap / FRAMES_A_SECOND:g} | {tracking.name} | {' | '.join(shares)} | of {total}",
+                f"| {gap / FRAMES_A_SECOND:g} | {tracking.name} | {' | '.join(shares)} | {total} |",
                 flush=True,
             )
 

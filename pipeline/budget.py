@@ -8,13 +8,18 @@ their maps.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from configs.errors import SettingsError
 from configs.schema import Settings
 from pipeline.placement import window_frames
 from stages.messages import Size
+
+if TYPE_CHECKING:
+    from stages.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +116,22 @@ def for_live(settings: Settings) -> Settings:
     """The settings, with as few frames in flight as keep the workers busy: those that wait grow old."""
     run = settings.run.model_copy(update={"window_frames": LIVE_WINDOW_FRAMES, "batch_frames": 1})
     return settings.model_copy(update={"run": run})
+
+
+def for_sources(sources: Sequence[Source], settings: Settings) -> Settings:
+    """The settings, with all live sources at once: one that waited for another to end might wait for ever."""
+    num_live = sum(source.is_live for source in sources)
+    run = settings.run.model_copy(update={"streams_at_once": max(settings.run.streams_at_once, num_live)})
+    return settings.model_copy(update={"run": run})
+
+
+def check_room(needs: Sequence[int], allowed: int) -> None:
+    """SettingsError if live sources, which need so many bytes each, cannot all be under way at once."""
+    if sum(needs) > allowed:
+        raise SettingsError(
+            f"run.memory_budget_mb: {allowed // MEGABYTE} MB is too little for {len(needs)} live sources at "
+            f"once; it takes at least {-(-sum(needs) // MEGABYTE)}"
+        )
 
 
 def run_frames(size: Size, settings: Settings) -> int:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from configs.errors import UsageError
 from configs.schema import Settings
 from pipeline.claim import claimed
 from pipeline.processes import descendants, title_of
@@ -58,6 +59,8 @@ def chaos(
     on_progress: OnProgress | None = None,
 ) -> ChaosReport:
     """Run twice, into `output`/undisturbed and `output`/killed, and compare."""
+    if live := next((source for source in sources if source.is_live), None):
+        raise UsageError(f"{live.label}: is live, and shows nothing twice; name a file")
     tell = on_progress or (lambda progress: None)
     names = [source.name for source in sources]
     for part in ("undisturbed", "killed"):

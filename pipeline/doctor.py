@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.resolve import resolve
 from configs.schema import Settings
-from pipeline.budget import budget_bytes, fit, needed_bytes
+from pipeline.budget import budget_bytes, fit, for_live, needed_bytes
 from pipeline.relay import relayed
 from pipeline.runner import run
 from stages.inspection import Inspection, inspect
@@ -19,6 +19,7 @@ from stages.video_open import recognised
 
 TRIAL_FRAMES = 8
 LIVE_TRIAL_S = 3.0
+LIVE_TRIAL_RETRIES = 2
 _PARTS_OF_ENCODE = ("draw", "png", "video")
 
 
@@ -39,14 +40,14 @@ def diagnose(source: Source, settings: Settings) -> Diagnosis:
 
     Raises what a run would raise before its first frame: SourceError, SettingsError, WeightsError.
     """
-    with relayed([source]) as (reachable,):
+    with relayed([source]) as ((reachable,), _):
         return _diagnose(recognised(replace(reachable, rules=settings.input)), settings)
 
 
 def _diagnose(source: Source, settings: Settings) -> Diagnosis:
     info = probe(source)
     resolved = resolve(settings)
-    limits = fit(info.size, resolved, budget_bytes(resolved))
+    limits = fit(info.size, for_live(resolved) if source.is_live else resolved, budget_bytes(resolved))
     in_flight = needed_bytes(info.size, resolved, limits)
     inspection = inspect(source, info)
     return Diagnosis(
@@ -62,9 +63,10 @@ def _tried(source: Source, info: SourceInfo, settings: Settings) -> float:
     end_s = source.start_s + float(TRIAL_FRAMES * source.stride / (info.average_rate or source.picture_rate))
     end_s = max(end_s, LIVE_TRIAL_S) if source.is_live else end_s
     short = replace(source, end_s=min(end_s, source.end_s or end_s))
+    rules = settings.input.model_copy(update={"max_retries": LIVE_TRIAL_RETRIES})
     inline = settings.run.model_copy(update={"executor": "inline", "placement": "fused", "replicas": 1})
     with tempfile.TemporaryDirectory() as folder:
-        (report,) = run([short], settings.model_copy(update={"run": inline}), Path(folder))
+        (report,) = run([short], settings.model_copy(update={"run": inline, "input": rules}), Path(folder))
         if report.error is not None:
             raise report.error
     stages = (times for name, times in report.stages.items() if name not in _PARTS_OF_ENCODE)
@@ -78,7 +80,7 @@ def describe(diagnosis: Diagnosis) -> Sequence[tuple[str, str]]:
     num_frames = diagnosis.info.num_frames
     rate = diagnosis.info.average_rate
     if diagnosis.info.is_live and rate is not None and rate > diagnosis.fps:
-        expected += f"; it shows {float(rate):g}, so the newest is taken and the others are left out"
+        expected += f"; it shows {float(rate):g}: the others are left out, or it has to wait (--on-full)"
     if num_frames is not None:
         expected += f", {_minutes(num_frames / diagnosis.fps)} in all"
     return (*diagnosis.inspection.facts, ("expected", expected))

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pipeline.runs import DoneBatch
     from stages.messages import Cursor, LivePoint
 
-ASK_AGAIN_S = 0.1
-"""After a call that found a source not live, until the next one: other streams are decoded meanwhile."""
+ASK_AGAIN_S = 0.02
+"""After a call that found no picture, until the next one: other streams are decoded meanwhile."""
+ASK_AGAIN_LATER_S = 0.2
+"""The same if the source is not live."""
 
 
 class LiveWatch:
@@ -40,6 +42,11 @@ class LiveWatch:
         return time.monotonic() >= self._ask_at_s
 
     @property
+    def is_away(self) -> bool:
+        """Is the source lost, so that the next frame will follow a gap?"""
+        return self.state == "reconnecting"
+
+    @property
     def state(self) -> str:
         """Of the source."""
         return self._point.state if self._point is not None else "connecting"
@@ -51,8 +58,9 @@ class LiveWatch:
         before, self._point = self.state, point
         if with_frame:
             self._count(point)
-        elif point.state != "live":
-            self._ask_at_s = time.monotonic() + ASK_AGAIN_S
+        else:
+            pause_s = ASK_AGAIN_S if point.state == "live" else ASK_AGAIN_LATER_S
+            self._ask_at_s = time.monotonic() + pause_s
         if point.state != before:
             self._on_state(self.summary())
 
@@ -63,6 +71,10 @@ class LiveWatch:
         if point.segment != self._last_segment:
             self._num_segments += 1
             self._last_segment = point.segment
+
+    def tell(self) -> None:
+        """How it stands, although the state is the same."""
+        self._on_state(self.summary())
 
     def note_age(self, what: str, batches: Iterable[DoneBatch]) -> None:
         """How old frames are whose maps are done, or that are written."""

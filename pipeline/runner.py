@@ -10,10 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import OutputError
+from configs.errors import OutputError, SourceError
 from configs.resolve import limit_spinning, resolve
 from configs.schema import Settings
-from pipeline.budget import STORE_BYTES, Limits, budget_bytes, fit, for_live, needed_bytes
+from pipeline.budget import (
+    STORE_BYTES,
+    Limits,
+    budget_bytes,
+    check_room,
+    fit,
+    for_live,
+    for_sources,
+    needed_bytes,
+)
 from pipeline.claim import claimed
 from pipeline.cluster import look_at
 from pipeline.executor import Executor, open_executor
@@ -74,9 +83,15 @@ def run(
 
     started_s = time.monotonic()
     limit_spinning()
-    with relayed(sources) as sources:
+    if settings.run.address.startswith("ray://") and (pipe := next((s for s in sources if s.is_pipe), None)):
+        raise SourceError(
+            f"{pipe.label}: a Ray Client reads no pipe; write it into a file, or run on the head"
+        )
+    with relayed(sources) as (sources, relays_settled):
         sources = [recognised(replace(source, rules=settings.input)) for source in sources]
         infos = [probe(source) for source in sources]
+        relays_settled.set()
+        settings = for_sources(sources, settings)
         cluster = look_at(settings)
         settings = resolve(settings, cluster.num_cards if cluster is not None else None)
         budget = budget_bytes(settings, cluster.store_bytes if cluster is not None else STORE_BYTES)
@@ -84,6 +99,8 @@ def run(
             fit(info.size, for_live(settings) if source.is_live else settings, budget)
             for source, info in zip(sources, infos, strict=True)
         ]
+        of_streams = list(zip(sources, infos, limits, strict=True))
+        check_room([needed_bytes(i.size, settings, limit) for s, i, limit in of_streams if s.is_live], budget)
         works = [
             describe_work(source, info, settings, limit)
             for source, info, limit in zip(sources, infos, limits, strict=True)

@@ -147,6 +147,7 @@ class RunWriter:
                 self._runs.clear()
                 raise
             except Exception:
+                self._segment = run.segment
                 self.forget()
                 raise
             self._runs.popleft()

@@ -12,6 +12,8 @@ from pipeline.graph import ENCODE
 from pipeline.host import Worker
 from pipeline.placement import Plan
 
+MOST_RANGES = 10_000
+"""Of a process: of a live stream that replicas share out, the last ones are told."""
 Entry = Mapping[str, Any]
 """host, stages, replica (from 1), node, node_id, pid, frames."""
 
@@ -30,6 +32,8 @@ class Shares:
         if ranges and ranges[-1][1] == first - 1:
             first, _ = ranges.pop()
         ranges.append((first, last))
+        if len(ranges) > MOST_RANGES:
+            del ranges[0]
 
     def entries(self, plan: Plan) -> list[Entry]:
         """In the order in which frames pass the hosts; a process that replaced another comes after it."""

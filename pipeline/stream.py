@@ -155,6 +155,11 @@ class StreamDriver:
         """What the run failed of: the first in the order of the frames."""
 
     @property
+    def waits_for_source(self) -> bool:
+        """Has it to be asked again soon, although nothing that it waits for is done?"""
+        return self.live is not None and self._decoding is None and not self._gets_no_more()
+
+    @property
     def ended(self) -> bool:
         """Is all done that will be?"""
         return self.clock.ended_s is not None
@@ -176,8 +181,7 @@ class StreamDriver:
             self._submit_rest(self._kept.popleft())
         if self._may_decode():
             self._submit_decode()
-        under_way = self._decoding is not None or self._in_flight or self._kept
-        self._writer.submit(flush=self._gets_no_more() and not under_way)
+        self._writer.submit(flush=self._gets_none_soon())
         waiting = self._waiting()
         if not waiting and self._gets_no_more() and not self.ended:
             if self._joining is None:
@@ -191,11 +195,14 @@ class StreamDriver:
             self._take_batch(self._in_flight.popleft())
         if self._decoding is not None and self._decoding["cursor"] in done and not self._kept:
             self._take_decoded(self._decoding)
+        num_joined = self._writer.num_joined
         try:
             self._writer.take(done, self._take_run)
         except Exception as error:
             if not self._survives(error, ENCODE, self.num_written):
                 self._writer.forget()
+        if self.live is not None and self._writer.num_joined > num_joined:
+            self.live.tell()
         if self._joining in done:
             self._take_joined(self._joining)
 
@@ -278,6 +285,13 @@ class StreamDriver:
         ended = self.cursor is not None and self.cursor.ended
         given_up = self._failed_index is not None and self._next_index >= self._failed_index
         return ended or given_up or self._interrupt.requested
+
+    def _gets_none_soon(self) -> bool:
+        """Nothing is on the way that could fill a run; a live source that is away may stay so for long."""
+        if self._in_flight or self._kept:
+            return False
+        is_away = self.live is not None and self.live.is_away
+        return is_away or (self._gets_no_more() and self._decoding is None)
 
     def _submit_decode(self) -> None:
         values = {SOURCE: self._source}
@@ -396,12 +410,14 @@ class StreamDriver:
         else:
             self._next_index = last.index + last.results.num_frames
             self._past, self.cursor = last.past, last.decoded.cursor
-        if self.live is not None and failed.index != self._went_back_to:
-            self._kept.extendleft(batch.decoded for batch in reversed(in_flight))
-            self.cursor = latest
-        else:  # a picture that fails twice may be what was lost
+        if self.live is None or failed.index == self._went_back_to:
+            # of a live source: a picture that fails twice may be what was lost
             self._kept.clear()
             self._decoding = None
+        else:
+            self._kept.extendleft(batch.decoded for batch in reversed(in_flight))
+        if self.live is not None and (self._kept or (latest is not None and latest.ended)):
+            self.cursor = latest
         self._went_back_to = failed.index
 
     def _fail(self, error: Exception, host: str, index: int) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from pipeline.executor import Executor, Ref
 from pipeline.stream import StreamDriver
 
 POLL_S = 0.25
 """How long a wait lasts at most before a requested stop is noticed."""
-IDLE_POLL_S = 0.05
-"""The same while a live source shows nothing."""
+LIVE_POLL_S = 0.01
+"""The same while a live source has to be asked for its next picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +49,17 @@ def drive(
         for driver in [driver for driver in active if driver.ended]:
             del active[driver]
             on_end(driver)
-        done = _wait(executor, [refs[driver] for driver in active])
+        done = _wait(executor, [ref for driver in active for ref in refs[driver]], active)
         for driver in active:
             driver.take(done)
 
 
-def _wait(executor: Executor, refs: Sequence[Sequence[Ref]]) -> set[Ref]:
-    """What is done of what the streams wait for; those that wait for nothing want to be asked again soon."""
-    timeout_s = POLL_S if all(refs) else IDLE_POLL_S
-    if any(refs):
-        return set(executor.wait(list(chain(*refs)), timeout_s))
+def _wait(executor: Executor, refs: Sequence[Ref], active: Collection[StreamDriver]) -> set[Ref]:
+    """What is done of what the streams wait for."""
+    timeout_s = LIVE_POLL_S if any(driver.waits_for_source for driver in active) else POLL_S
     if refs:
+        return set(executor.wait(refs, timeout_s))
+    if active:
         time.sleep(timeout_s)
     return set()
 

@@ -21,6 +21,8 @@ PLAYLIST_SUFFIXES = (".m3u8", ".mpd")
 """Of lists of what a stream showed last, HLS and DASH."""
 SCHEMES = FILE_SCHEMES + LIVE_SCHEMES
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_SECRET = re.compile(r"(pass(?:word|wd)?|pwd|token|secret|key)=[^&;/]*", re.IGNORECASE)
+"""As cameras write it: rtsp://HOST/user=admin&password=...&channel=1."""
 _NAME_CHARACTERS = 80
 
 
@@ -60,16 +62,19 @@ def check_address(address: str) -> None:
 
 
 def shown(address: str) -> str:
-    """The address without user, password and query."""
+    """The address without user, password and query, nor what is named a password in the path."""
     parts = urlsplit(address)
     port = f":{parts.port}" if parts.port is not None else ""
-    return f"{parts.scheme}://{_host(parts)}{port}{parts.path}{'?...' if parts.query else ''}"
+    path = _SECRET.sub(r"\1=...", parts.path)
+    return f"{parts.scheme}://{_host(parts)}{port}{path}{'?...' if parts.query else ''}"
 
 
 def name_of(address: str) -> str:
     """For the stream and its folder: the last part of the path, else the host."""
     parts = urlsplit(address)
     stem = PurePosixPath(unquote(parts.path)).stem
+    if _SECRET.search(parts.path):
+        return _host(parts)
     name = "".join(character if character.isprintable() else "_" for character in stem)
     return name.lstrip(".").strip()[:_NAME_CHARACTERS] or _host(parts)
 

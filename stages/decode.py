@@ -56,7 +56,11 @@ class DecodeStage:
 
         if source not in self._live:
             self._live[source] = LiveReader(source, self._segment_s, cursor)
-        frame, after = self._live[source].read(cursor)
+        try:
+            frame, after = self._live[source].read(cursor)
+        except Exception:
+            self._live.pop(source).close()
+            raise
         if after.ended:
             self._live.pop(source).close()
         return frame, after

@@ -18,6 +18,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc
 
+from configs.errors import SourceError
 from stages.live_connection import LiveConnection
 from stages.side_tracks import CARRIED_AUDIO, CARRIED_TEXT
 from stages.video_reader import JUMP_S, VideoReader, packets_of
@@ -105,10 +106,13 @@ def _inspect_live(source: Source, info: SourceInfo) -> Inspection:
     try:
         until_s = time.monotonic() + WATCHED_S
         times, stream = [], connection.stream
+        frame = None
         for frame in connection.pictures():
             times += [frame.pts] if frame.pts is not None else []
             if time.monotonic() >= until_s:
                 break
+        if frame is None:
+            raise SourceError(f"{source.label}: ended before a picture came")
         facts = (
             ("container", connection.container.format.long_name),
             ("codec", _codec(stream)),

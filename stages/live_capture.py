@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configs.errors import ConnectionLostError, SourceError
@@ -30,6 +30,8 @@ LONGEST_PAUSE_S = 30.0
 STALLED_S = 2.0
 """A source that shows nothing for so long, or for `STALLED_PICTURES`, is stalled: a gap in the stream."""
 STALLED_PICTURES = 5
+STEADY_S = 3.0
+"""A connection that has shown pictures for so long was a good one: trying begins anew when it is lost."""
 ENDED = "the source has ended"
 
 
@@ -44,7 +46,7 @@ class Captured:
     """Until the next one that is wanted, by the source's rate; in the same units, at least 1."""
     came_s: float
     """Seconds since 1970, UTC."""
-    gap: Gap | None = None
+    gap: Gap | None
     """What is missing before it, or before those that were left out for it."""
 
 
@@ -79,47 +81,29 @@ class LiveCapture:
         self._lost_for = "" if last_came_s is None else "the process that read it was replaced"
         """Why a stretch is missing before the next picture; empty: none is, as far as is known."""
         self._gap: Gap | None = None
-        """What is missing before the picture that is taken next."""
+        """What is missing before the next picture that comes into the slot."""
         self._stalled_s = STALLED_S
         self._num_seen = self._num_failed = self._num_connections = self._num_dropped = 0
         self._corrupt_before = 0
         """Corrupt packets of the connections before."""
         self._connection: LiveConnection | None = None
+        self._live_since_s: float | None = None
+        """When the connection showed its first picture, by the monotonic clock."""
         self._thread = threading.Thread(target=self._run, name=f"capture {source.name}", daemon=True)
         self._thread.start()
 
-    def take(self, timeout_s: float) -> Captured | None:
-        """The picture that is held, or the next one if it comes in time; raises what ended the capture."""
+    def take(self) -> tuple[Captured | None, CaptureStatus]:
+        """The picture that is held, if there is one, and how the capture stands; raises what ended it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._slot or self._error or self._state == "ended", timeout_s)
             captured, self._slot = self._slot, None
             if captured is not None:
-                captured, self._gap = replace(captured, gap=self._gap), None
                 self._waiting_since_s = time.time()
                 self._changed.notify_all()
             elif self._error is not None:
                 raise self._error
             elif self._state != "live" and self._is_over(self._clock.now()):
                 self._set_state("ended")  # it has not come back in time
-            return captured
-
-    def status(self) -> CaptureStatus:
-        """How it stands now."""
-        with self._changed:
-            state, since_s = self._state, self._since_s
-            waits = self._slot is None and time.time() - self._waiting_since_s > self._stalled_s
-            if state == "live" and waits:
-                state, since_s = "stalled", self._waiting_since_s
-            connection = self._connection
-            return CaptureStatus(
-                state=state,
-                since_s=since_s,
-                reason=self._reason,
-                num_connections=self._num_connections,
-                num_dropped=self._num_dropped,
-                num_jumps=self._clock.num_jumps,
-                corrupt_packets=self._corrupt_before + (connection.corrupt_packets if connection else 0),
-            )
+            return captured, self._status()
 
     def close(self) -> None:
         """End the capture: its thread ends with the next picture, or when FFmpeg gives up waiting for one."""
@@ -142,6 +126,8 @@ class LiveCapture:
         try:
             connection = LiveConnection(self._source)
         except SourceError as error:
+            if self._source.is_pipe:  # what it was at is gone with the process that read it before
+                raise ConnectionLostError(f"{self._source.label}: cannot be read on ({error})") from None
             self._lose(str(error))
             return
         self._clock.connect(in_real_time=not connection.ends_for_good)
@@ -172,23 +158,28 @@ class LiveCapture:
 
     def _go_live(self, connection: LiveConnection) -> None:
         with self._changed:
-            self._num_failed = 0
             self._num_connections += 1
+            self._live_since_s = time.monotonic()
             self._stalled_s = max(STALLED_S, float(STALLED_PICTURES / connection.rate))
             self._set_state("live")
 
     def _lose(self, reason: str) -> None:
-        """Note that the source is gone, and pause; ConnectionLostError if it was tried too often."""
+        """Note that the source is gone, and pause; ConnectionLostError if it was tried often enough.
+
+        A connection that showed something, but not for long, counts as a try that failed.
+        """
         with self._changed:
-            self._num_failed += 1
+            was_steady = self._live_since_s is not None and time.monotonic() - self._live_since_s > STEADY_S
+            self._live_since_s = None
+            self._num_failed = 0 if was_steady else self._num_failed + 1
             self._lost_for = self._lost_for or reason
             self._set_state("reconnecting" if self._num_connections else "connecting", reason)
             retries = self._source.rules.max_retries
-            if retries is not None and self._num_failed > retries:
+            if retries is not None and self._num_failed >= retries:
                 raise ConnectionLostError(
-                    f"{self._source.label}: gave up after {self._num_failed} tries in a row ({reason})"
+                    f"{self._source.label}: is lost, {self._num_failed} tries to connect failed ({reason})"
                 )
-            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._num_failed - 1))
+            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._num_failed)
         self._closing.wait(pause_s * random.uniform(0.5, 1.0))  # many cameras of one switch come back at once
 
     def _show(self, frame: VideoFrame, connection: LiveConnection) -> None:
@@ -209,9 +200,10 @@ class LiveCapture:
                 self._set_state("ended")
             elif self._num_seen % self._source.stride == 0:
                 self._num_dropped += self._slot is not None
+                gap = _joined(self._slot.gap if self._slot is not None else None, self._gap)
                 duration = max(1, round(self._source.stride / connection.rate / TIME_BASE))
-                self._slot = Captured(frame=frame, pts=pts, duration=duration, came_s=came_s)
-                self._changed.notify_all()
+                self._slot = Captured(frame=frame, pts=pts, duration=duration, came_s=came_s, gap=gap)
+                self._gap = None
             self._num_seen += 1
 
     def _waits(self, connection: LiveConnection) -> bool:
@@ -227,7 +219,8 @@ class LiveCapture:
         if self._last_came_s is None:
             return None
         if self._lost_for:
-            return Gap(start_s=self._last_came_s, end_s=came_s, reason=self._lost_for)
+            end_s = max(came_s, self._last_came_s)  # the wall clock may have been set back
+            return Gap(start_s=self._last_came_s, end_s=end_s, reason=self._lost_for)
         step_s = float((pts - self._last_pts) * TIME_BASE)
         if step_s <= self._stalled_s:
             return None
@@ -235,6 +228,22 @@ class LiveCapture:
         return Gap(start_s=self._last_came_s, end_s=self._last_came_s + step_s, reason=reason)
 
     # both threads, with the lock
+
+    def _status(self) -> CaptureStatus:
+        state, since_s = self._state, self._since_s
+        waits = self._slot is None and time.time() - self._waiting_since_s > self._stalled_s
+        if state == "live" and waits:
+            state, since_s = "stalled", self._waiting_since_s
+        connection = self._connection
+        return CaptureStatus(
+            state=state,
+            since_s=since_s,
+            reason=self._reason,
+            num_connections=self._num_connections,
+            num_dropped=self._num_dropped,
+            num_jumps=self._clock.num_jumps,
+            corrupt_packets=self._corrupt_before + (connection.corrupt_packets if connection else 0),
+        )
 
     def _is_over(self, pts: int) -> bool:
         """Does that time lie behind the stretch that is wanted?"""

@@ -72,7 +72,8 @@ class LiveClock:
         """How long before its time a picture is there; 0 if its time has come."""
         if self._shift_s is None or self.began_s is None or self._jumps(source_s, now_s):
             return 0.0
-        return max(0.0, self.began_s + float(source_s + self._shift_s) - now_s)
+        early_s = self.began_s + float(source_s + self._shift_s) - now_s
+        return early_s if 0 < early_s < AHEAD_S else 0.0  # or the wall clock was set back
 
     def _jumps(self, source_s: Fraction, came_s: float) -> bool:
         if self._before is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -41,9 +42,11 @@ class LiveConnection:
     def pictures(self) -> Iterator[VideoFrame]:
         """Until the source ends; ConnectionLostError if it fails, or shows none for `input.frame_timeout_s`.
 
-        Time that the caller takes over a picture does not count.
+        Time that the caller takes over a picture does not count. A pipe may pause for as long as it likes,
+        since it could not be opened again where it was.
         """
-        timeout_s, failures = self._source.rules.frame_timeout_s, 0
+        failures = 0
+        timeout_s = math.inf if self._source.is_pipe else self._source.rules.frame_timeout_s
         while True:
             waiting_s = time.monotonic()
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stages.live_capture import Captured, LiveCapture
+from stages.live_capture import Captured, CaptureStatus, LiveCapture
 from stages.live_clock import TIME_BASE, LiveClock
 from stages.messages import Cursor, Frame, Gap, LivePoint
 from stages.video_reader import upright_rgb
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from stages.messages import Size
     from stages.source import Source
 
-WAIT_S = 0.05
-"""How long a call waits for the next picture of a source that is live; other streams wait meanwhile."""
 NOTHING_YET = Cursor(index=-1, source_index=-1, pts=None, live=LivePoint(state="connecting", since_s=0.0))
 
 
@@ -39,14 +37,14 @@ class LiveReader:
     def read(self, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
         """The next frame, None if none has come yet or none will; and the cursor, which says which."""
         before = cursor or NOTHING_YET
-        is_live = self._capture.status().state == "live"
-        captured = self._capture.take(WAIT_S if is_live else 0.0)
+        captured, status = self._capture.take()  # without waiting: other streams are decoded meanwhile
         if captured is None:
-            return None, self._now(before)
+            return None, self._now(before, status)
         height, width = captured.frame.height, captured.frame.width
         image = upright_rgb(captured.frame, (height, width))
         gap = captured.gap if before.index == self._last_index else _lost_frames(before, captured)
-        cursor = self._behind(before, captured, (image.shape[0], image.shape[1]), gap)
+        now = self._now(before, status)
+        cursor = self._behind(before, now, captured, (image.shape[0], image.shape[1]), gap)
         self._last_index = cursor.index
         frame = Frame(
             index=cursor.index,
@@ -63,9 +61,9 @@ class LiveReader:
         """Hang up."""
         self._capture.close()
 
-    def _behind(self, before: Cursor, captured: Captured, size: Size, gap: Gap | None) -> Cursor:
+    def _behind(self, before: Cursor, now: Cursor, captured: Captured, size: Size, gap: Gap | None) -> Cursor:
         """The cursor behind a picture."""
-        now, earlier = self._now(before), _point(before)
+        earlier = _point(before)
         is_first = before.index < 0
         follows = gap is None and (is_first or earlier.size == size)
         is_full = captured.pts - earlier.segment_pts >= self._segment_length
@@ -88,9 +86,9 @@ class LiveReader:
             live=point,
         )
 
-    def _now(self, before: Cursor) -> Cursor:
+    def _now(self, before: Cursor, status: CaptureStatus) -> Cursor:
         """The cursor of the frame before, with how the source stands now."""
-        status, earlier = self._capture.status(), _point(self._earlier)
+        earlier = _point(self._earlier)
         point = replace(
             _point(before),
             state=status.state,

@@ -31,6 +31,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 _CAMERA = "/dev/video{}"
 """The device of a camera that is named by its number."""
+NO_START = "--start: a live source has no other beginning than now; leave it out"
 LIST_SUFFIX = ".txt"
 """Of a file that names sources."""
 DEFAULT_PICTURE_RATE = Fraction(10)
@@ -158,7 +159,7 @@ def expand_sources(
             kind = _kind(path)
             found.setdefault((kind, str(Path(path).parent) if kind == "pictures" else path), []).append(path)
     if any(kind == "live" for kind, _ in found) and start_s:
-        raise SourceError("--start: a live source has no other beginning than now; leave it out")
+        raise SourceError(NO_START)
     if not found:
         raise SourceError("no source was given; name a video, a folder of pictures or a glob")
     names = _unique(_name(kind, place, paths) for (kind, place), paths in found.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import time
@@ -24,10 +25,12 @@ from av.error import (
 from av.video.stream import VideoStream
 
 from configs.errors import SourceError
-from stages.source import check_frame_size
+from stages.source import NO_START, check_frame_size
 
 if TYPE_CHECKING:
     from stages.source import Source
+
+log = logging.getLogger(__name__)
 
 DECODER_THREADS = min(4, os.cpu_count() or 1)
 _CAMERA_FORMAT = "v4l2"
@@ -41,7 +44,7 @@ def open_container(source: Source) -> InputContainer:
     path, rules = source.paths[0], source.rules
     options = {"max_pixels": str(rules.max_frame_px)}
     if source.is_live:
-        timeouts_s = rules.open_timeout_s, rules.frame_timeout_s
+        timeouts_s = rules.open_timeout_s, None if source.is_pipe else rules.frame_timeout_s
         options |= _live_options(source)
         file_format = None if source.is_remote or source.is_pipe else _CAMERA_FORMAT
         return av.open(
@@ -77,8 +80,17 @@ def recognised(source: Source) -> Source:
         return source
     container, _ = open_video(source)
     with container:
-        live = is_playlist(container) or container.size <= 0
-    return replace(source, kind="live") if live else source
+        is_file = not is_playlist(container) and container.size > 0
+    if is_file:
+        return source
+    if source.start_s:
+        raise SourceError(NO_START)
+    log.warning(
+        "%s: the server gives no length, so it is taken as live: connected to anew when it ends "
+        "(--max-retries 0 ends with it), and what comes too fast is left out (--on-full wait waits)",
+        source.label,
+    )
+    return replace(source, kind="live")
 
 
 def is_playlist(container: InputContainer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -50,6 +51,22 @@ def test_a_named_pipe_is_read_at_the_rate_of_its_writer(tmp_path: Path, clip: Pa
         assert writer.wait() == 0
     assert done.returncode == 0, done.stderr
     assert len(results_of(tmp_path / "camera")) == NUM_FRAMES
+
+
+def test_a_writer_may_pause_and_no_picture_comes_twice(tmp_path: Path, clip: Path, weights: Path) -> None:
+    stream = subprocess.run(writing(clip, "-", "mpegts"), capture_output=True, check=True).stdout
+    command = options_of("-", tmp_path, weights, "local", "input.frame_timeout_s=1")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        assert run.stdin is not None
+        run.stdin.write(stream[: len(stream) // 2])
+        run.stdin.flush()
+        time.sleep(12)  # start-up included
+        run.stdin.write(stream[len(stream) // 2 :])
+        run.stdin.close()
+        assert run.wait(timeout=60) == 0
+    images = results_of(tmp_path / "stdin")
+    assert [round(25 * image["time_s"]) for image in images] == list(range(NUM_FRAMES))
+    assert status_of(tmp_path / "stdin")["live"]["gaps"] == 0
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,7 @@ class ToyEncode:
         return ToyRun()
 
     def finish(self, source: ToySource, output: str, first_index: int) -> None:
+        _may_die(self._deaths)
         parts = sorted(Path(output).glob("part-*.txt"))
         Path(output, "result.txt").write_text("".join(part.read_text() for part in parts))
 

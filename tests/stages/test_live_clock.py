@@ -53,6 +53,14 @@ def test_times_that_repeat_or_slip_back_or_are_missing_increase_all_the_same() -
     assert clock.pts(None, NOON + 3) == 3 * SECOND
 
 
+def test_a_picture_that_is_early_waits_but_not_for_a_clock_that_was_set_back() -> None:
+    clock = LiveClock()
+    clock.pts(Fraction(10), NOON)
+    assert clock.early_by_s(Fraction(13), NOON + 1) == 2.0
+    assert clock.early_by_s(Fraction(13), NOON + 4) == 0.0
+    assert clock.early_by_s(Fraction(11), NOON - 3600) == 0.0
+
+
 def test_another_process_goes_on_by_the_same_clock() -> None:
     clock = LiveClock(began_s=NOON, last_pts=50 * SECOND)
     assert clock.pts(Fraction(3), NOON + 49) == 50 * SECOND + 1

@@ -139,6 +139,12 @@ def test_the_password_of_a_camera_is_not_repeated() -> None:
     assert "secret" not in repr(source)
 
 
+def test_a_password_in_the_path_of_a_camera_is_not_repeated() -> None:
+    (source,) = expand_sources(["rtsp://10.0.0.7:554/user=admin&password=s3cret&channel=1.sdp"])
+    assert source.label == "rtsp://10.0.0.7:554/user=admin&password=...&channel=1.sdp"
+    assert source.name == "10.0.0.7"
+
+
 def test_a_number_names_a_camera_unless_a_file_has_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
