@@ -7,9 +7,8 @@
     run.json         written by the pipeline
     .parts/          runs that are written but not joined: of each a .mp4, a .npz that a resumed run goes
                      on from, and last a .jsonl, by which it counts
-    segments/        of a live stream, in place of the first four: folders of them, one after the other, each
-    named
-                     by its first frame
+    segments/        of a live stream, in place of the first four: a folder of them for each segment, named by
+                     its first frame
 
 Every file is written under a temporary name and renamed. Joining streams from the parts: its memory
 does not depend on the length of the video.

