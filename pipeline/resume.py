@@ -29,10 +29,12 @@ from stages.results import (
 if TYPE_CHECKING:
     from stages.messages import Checkpoint
 
-FREE = frozenset(
-    f"run.{name}"
-    for name in ("executor", "address", "placement", "replicas", "streams_at_once", "metrics_port")
-) | {"input.corrupt_packets", "input.open_timeout_s", "input.read_timeout_s"}
+_FREE_OF_RUN = ("executor", "address", "placement", "replicas", "streams_at_once", "metrics_port")
+_FREE_OF_INPUT = (
+    *("corrupt_packets", "open_timeout_s", "read_timeout_s"),
+    *("frame_timeout_s", "max_retries", "on_full", "rtsp_transport"),
+)
+FREE = frozenset((*(f"run.{name}" for name in _FREE_OF_RUN), *(f"input.{name}" for name in _FREE_OF_INPUT)))
 """Settings that do not change the results; those of training do not, either."""
 
 _COMPARED = ("source", "settings", "run_frames", "weights", "versions")

@@ -3,15 +3,15 @@
 It reads only the cursor of each frame (to learn of the end) and the reports; it touches no picture
 and no tensor. Written once for all executors.
 
-Frames go in batches of consecutive ones (`run.batch_frames`, one by default), a call each. The life of a
-batch: `decode` is submitted when the window has room; once its cursor says how many frames there are, all
-other groups are submitted at once, and dataflow orders them; when all are done, the batch waits for its run
-to fill; full runs go to the encoder, at most two at a time. How it ends: the source ends, or a stop is
-requested, or a call fails. Then nothing new is decoded, the frames before the failed one are encoded, and the
-runs are joined. A host that dies is replaced, and the stream goes back to the last batch that was done: a
-cursor and a memory are all that the next one needs of the past, and calls are pure, so the results are the
-same. A live source cannot be asked for a frame twice: what was decoded is kept until it is done, and taken
-from there.
+Frames go in batches of consecutive ones (`run.batch_frames`, one by default), a call each.
+The life of a batch: `decode` is submitted when the window has room; once its cursor says how many frames
+there are, all other groups are submitted at once, and dataflow orders them; when all are done, the batch
+waits for its run to fill; full runs go to the encoder, at most two at a time.
+How it ends: the source ends, or a stop is requested, or a call fails. Then nothing new is decoded,
+the frames before the failed one are encoded, and the runs are joined.
+A host that dies is replaced, and the stream goes back to the last batch that was done: a cursor and a
+memory are all that the next one needs of the past, and calls are pure, so the results are the same.
+A live source cannot be asked for a frame twice: what was decoded is kept until it is done.
 """
 
 from __future__ import annotations

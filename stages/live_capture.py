@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from stages.source import Source
 
+WAIT_S = 0.003
+"""How long the next picture is waited for: a pipe's is decoded by then. Other streams wait meanwhile."""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STALLED_S = 2.0
@@ -95,6 +97,8 @@ class LiveCapture:
     def take(self) -> tuple[Captured | None, CaptureStatus]:
         """The picture that is held, if there is one, and how the capture stands; raises what ended it."""
         with self._changed:
+            if self._state == "live":
+                self._changed.wait_for(lambda: self._slot or self._error or self._state != "live", WAIT_S)
             captured, self._slot = self._slot, None
             if captured is not None:
                 self._waiting_since_s = time.time()
@@ -204,6 +208,7 @@ class LiveCapture:
                 duration = max(1, round(self._source.stride / connection.rate / TIME_BASE))
                 self._slot = Captured(frame=frame, pts=pts, duration=duration, came_s=came_s, gap=gap)
                 self._gap = None
+                self._changed.notify_all()
             self._num_seen += 1
 
     def _waits(self, connection: LiveConnection) -> bool:

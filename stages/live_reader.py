@@ -37,7 +37,7 @@ class LiveReader:
     def read(self, cursor: Cursor | None) -> tuple[Frame | None, Cursor]:
         """The next frame, None if none has come yet or none will; and the cursor, which says which."""
         before = cursor or NOTHING_YET
-        captured, status = self._capture.take()  # without waiting: other streams are decoded meanwhile
+        captured, status = self._capture.take()
         if captured is None:
             return None, self._now(before, status)
         height, width = captured.frame.height, captured.frame.width
