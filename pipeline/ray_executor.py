@@ -23,7 +23,7 @@ from pipeline.executor import HostDiedError, Ref
 from pipeline.graph import DECODE, FRAME_RESULTS
 from pipeline.host import Call, CallReport, Host, StageFactory, Value, Worker, build_host, this_process
 from pipeline.metrics import RunMetrics
-from pipeline.placement import Group, Plan, device_of
+from pipeline.placement import Group, Plan, device_of, window_frames
 from pipeline.restarts import MAX_DEATHS
 from pipeline.wire import from_wire, num_bytes, to_wire
 
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 120.0
 """After so long without a host a run says that it waits: on a busy cluster Ray waits without a word."""
-_REMEMBERED_CALLS = 5000
-"""More than can wait for one host: a window of each stream."""
+_SPARE_CALLS = 64
+"""Calls of a host that are remembered beside all that can wait for it, a window of each stream."""
 
 
 class HostActor:
@@ -114,7 +114,8 @@ class RayExecutor:
             self.close()
             raise
         self._actors = {name: self._start(name) for name in self._groups}
-        self._submitted = {name: deque[tuple[Call, Ref]](maxlen=_REMEMBERED_CALLS) for name in self._groups}
+        most = window_frames(settings) * settings.run.streams_at_once + _SPARE_CALLS
+        self._submitted = {name: deque[tuple[Call, Ref]](maxlen=most) for name in self._groups}
         """The last calls of each host, with their reports."""
         self._died_at: dict[str, Call | None] = {}
         """What each dead process was at."""

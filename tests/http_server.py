@@ -41,8 +41,7 @@ def serving(
     does = behaviour or Behaviour()
     handler = type("Handler", (_Handler,), {"root": folder, "does": does})
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
@@ -54,6 +53,13 @@ def serving(
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no error here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
