@@ -56,7 +56,7 @@ def test_a_run_ends_with_its_segment(tmp_path: Path) -> None:
 )  # the encoder's fourth call joins the first segment
 def test_a_process_that_dies_costs_no_picture_of_a_live_source(tmp_path: Path, stage: str, call: int) -> None:
     source = live_source(tmp_path, num_frames=12, gaps=(6,))
-    deaths = [Deaths(stage=stage, calls=[call], tally=tmp_path / "tally")]
+    deaths = [Deaths(stage=stage, calls=[call], tally=tmp_path / "tally", joining=True)]
     driver = drive(
         tmp_path, "ray", "split", source=source, factory=make_factory(deaths=deaths), limits=LIMITS
     )
