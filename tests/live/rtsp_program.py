@@ -27,7 +27,7 @@ from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 PIPELINE = (
     "( appsrc name=pictures is-live=true format=time do-timestamp=false "
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
-    "! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    "! h264parse ! rtph264pay name=pay0 pt=96 )"
 )
 
 
