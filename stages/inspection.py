@@ -86,7 +86,8 @@ def inspect(source: Source, info: SourceInfo) -> Inspection:
     try:
         picture = reader.read()
         assert picture is not None, "probe has read it"
-        return _inspect_video(info, reader, picture.frame, _read_packets(reader.container, reader.stream))
+        packets = _read_packets(reader.container, reader.stream)
+        return _inspect_video(source, info, reader, picture.frame, packets)
     finally:
         reader.close()
 
@@ -117,6 +118,7 @@ def _inspect_live(source: Source, info: SourceInfo) -> Inspection:
             ("container", connection.container.format.long_name),
             ("codec", _codec(stream)),
             ("size", _size(info, stream, frame)),
+            ("scan", _scan(source, frame)),
             ("colours", _colours(frame)),
             ("rate", _rate(times, connection.time_base)),
             ("duration", "live"),
@@ -135,13 +137,16 @@ def _troubles_of_live(connection: LiveConnection, frame: VideoFrame) -> Iterator
         )
 
 
-def _inspect_video(info: SourceInfo, reader: VideoReader, frame: VideoFrame, packets: Packets) -> Inspection:
+def _inspect_video(
+    source: Source, info: SourceInfo, reader: VideoReader, frame: VideoFrame, packets: Packets
+) -> Inspection:
     stream, streams = reader.stream, reader.container.streams
     sound, texts = _codecs(streams.audio), _codecs(streams.subtitles)
     facts = (
         ("container", reader.container.format.long_name),
         ("codec", _codec(stream)),
         ("size", _size(info, stream, frame)),
+        ("scan", _scan(source, frame)),
         ("colours", _colours(frame)),
         ("rate", _rate(packets.times, reader.time_base)),
         ("duration", _duration(info)),
@@ -233,6 +238,13 @@ def _size(info: SourceInfo, stream: VideoStream, frame: VideoFrame) -> str:
     return text + (f", pixels {aspect.numerator}:{aspect.denominator}" if aspect != 1 else "")
 
 
+def _scan(source: Source, frame: VideoFrame) -> str:
+    if not frame.interlaced_frame:
+        return "progressive"
+    kept = "one field of each picture is used" if source.rules.deinterlace else "edges that move stay combs"
+    return f"interlaced: {kept} (input.deinterlace)"
+
+
 def _pixel_aspect(stream: VideoStream) -> Fraction:
     return stream.sample_aspect_ratio or Fraction(1)
 
@@ -243,8 +255,6 @@ def _colours(frame: VideoFrame) -> str:
 
 
 def _troubles_of_pictures(stream: VideoStream, frame: VideoFrame) -> Iterator[str]:
-    if frame.interlaced_frame:
-        yield "interlaced: edges that move are combs; ffmpeg -i IN -vf yadif OUT takes them out"
     if _pixel_aspect(stream) != 1:
         yield (
             "pixels that are not square: everything looks squeezed; "

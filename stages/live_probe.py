@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from configs.errors import ConnectionLostError, SourceError
+from stages.conversion import upright_rgb
 from stages.live_clock import TIME_BASE
 from stages.live_connection import LiveConnection
 from stages.source import SourceInfo
-from stages.video_reader import upright_rgb
 
 if TYPE_CHECKING:
     from stages.source import Source
@@ -27,7 +27,7 @@ def probe_live(source: Source) -> SourceInfo:
         connection.close()
     if picture is None:
         raise SourceError(f"{source.label}: ends without a picture; check what writes into it")
-    height, width = upright_rgb(picture, (picture.height, picture.width)).shape[:2]
+    height, width = upright_rgb(picture, (picture.height, picture.width), deinterlace=False).shape[:2]
     return SourceInfo(
         size=(height, width),
         time_base=TIME_BASE,

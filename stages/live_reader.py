@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from stages.conversion import upright_rgb
 from stages.live_capture import Captured, CaptureStatus, LiveCapture
 from stages.live_clock import TIME_BASE, LiveClock
 from stages.messages import Cursor, Frame, Gap, LivePoint
-from stages.video_reader import upright_rgb
 
 if TYPE_CHECKING:
     from stages.messages import Size
@@ -27,6 +27,7 @@ class LiveReader:
 
     def __init__(self, source: Source, segment_s: float, cursor: Cursor | None) -> None:
         """`cursor`: where a process stood that has read it before; `segment_s`: when a new segment begins."""
+        self._deinterlace = source.rules.deinterlace
         self._segment_length = round(segment_s / TIME_BASE)
         self._earlier = cursor or NOTHING_YET
         point = _point(self._earlier)
@@ -41,7 +42,7 @@ class LiveReader:
         if captured is None:
             return None, self._now(before, status)
         height, width = captured.frame.height, captured.frame.width
-        image = upright_rgb(captured.frame, (height, width))
+        image = upright_rgb(captured.frame, (height, width), deinterlace=self._deinterlace)
         gap = captured.gap if before.index == self._last_index else _lost_frames(before, captured)
         now = self._now(before, status)
         cursor = self._behind(before, now, captured, (image.shape[0], image.shape[1]), gap)

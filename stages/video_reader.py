@@ -16,19 +16,20 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from configs.errors import ConnectionLostError, SourceError
+from stages.conversion import upright_rgb
 from stages.source import END_SLACK_S
 from stages.video_open import open_video
 
 if TYPE_CHECKING:
-    from stages.messages import Cursor, Size
+    import numpy as np
+
+    from stages.messages import Cursor
     from stages.source import Source
 
 AnyPacket = TypeVar("AnyPacket")
@@ -41,9 +42,6 @@ _TAIL = 0.05
 JUMP_S = 1
 """A time that lies further back than this begins a new count; one that lies less far back is a slip."""
 DEFAULT_RATE = Fraction(25)
-CONVERSION = Interpolation.BICUBIC
-"""As the ffmpeg program converts: without the flags for exact rounding, within 3 levels of the formula, and
-ten times faster (0.3 ms in place of 4.7 for 1280x720)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,17 +67,6 @@ def packets_of(demux: Callable[[], Iterator[AnyPacket]]) -> Iterator[AnyPacket]:
             return
         except IndexError:
             continue
-
-
-def upright_rgb(frame: VideoFrame, size: Size) -> np.ndarray:
-    """(H, W, 3) uint8, upright, of a picture made (H, W) before it is turned.
-
-    By the picture's own matrix and range, BT.601 where it names none.
-    """
-    converted = frame.reformat(
-        width=size[1], height=size[0], format="rgb24", interpolation=CONVERSION, threads=1
-    )
-    return np.ascontiguousarray(np.rot90(converted.to_ndarray(), round(frame.rotation / 90)))
 
 
 class VideoReader:
@@ -153,7 +140,8 @@ class VideoReader:
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8: `upright_rgb`, in the size that the header gives."""
-        return upright_rgb(frame, (self._height, self._width))
+        size, rules = (self._height, self._width), self._source.rules
+        return upright_rgb(frame, size, deinterlace=rules.deinterlace)
 
     def close(self) -> None:
         """Give the file back."""

@@ -14,8 +14,10 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
+
+from stages.conversion import CONVERSION
 
 if TYPE_CHECKING:
     from configs.schema import EncodeSettings
@@ -31,8 +33,6 @@ X264_REPEATABLE = "bframes=0:threads=1:cpu-independent=1"
 Without `cpu-independent`, MB-tree's code for AVX-512 takes eight macroblocks at a time: where the width is no
 multiple of 128 px it also counts some behind the last one, which are whatever the memory held before.
 """
-CONVERSION = Interpolation.BICUBIC
-"""As the ffmpeg program converts: without the flag for exact rounding, within 3 levels of the formula."""
 
 
 class PartWriter:

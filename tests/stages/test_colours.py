@@ -85,3 +85,20 @@ def test_a_chart_is_encoded_as_ffmpeg_does_it(tmp_path: Path, chart: Path) -> No
         context = container.streams.video[0].codec_context
         assert (context.colorspace, context.color_range) == (1, 1), "BT.709, limited range, and it says so"
         assert context.pix_fmt == "yuv420p"
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        *("yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv411p", "yuva420p"),
+        *("bgra", "rgb48le", "gray", "gray16le"),
+    ],
+)
+def test_every_format_of_pixels_is_decoded_as_ffmpeg_does_it(
+    tmp_path: Path, chart: Path, pixels: str
+) -> None:
+    path = tmp_path / "chart.mkv"
+    ffmpeg("-i", chart, "-pix_fmt", pixels, "-c:v", "ffv1", path)
+    frame, _ = DecodeStage(Settings())(Source(name="chart", kind="video", paths=(str(path),)), None)
+    assert frame is not None
+    assert np.abs(patches(frame.image) - seen_by_ffmpeg(path)).max() <= CLOSE
