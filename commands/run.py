@@ -49,6 +49,9 @@ def run_command(
         int | None,
         typer.Option(min=0, metavar="N", help="Live: give up after N tries to connect; else never."),
     ] = None,
+    hwaccel: Annotated[
+        str | None, typer.Option(metavar="none|cuda", help="Decode on the graphics card, where it can.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped or killed.")
@@ -65,7 +68,7 @@ def run_command(
         "device": device,
     }
     named = [f"run.{key}={value}" for key, value in given.items() if value is not None]
-    of_input = {"on_full": on_full, "max_retries": max_retries}
+    of_input = {"on_full": on_full, "max_retries": max_retries, "hwaccel": hwaccel}
     named += [f"input.{key}={value}" for key, value in of_input.items() if value is not None]
 
     def command() -> int:

@@ -82,6 +82,8 @@ class InputSettings(Section):
     and the others are left out, or the source has to wait. auto: a pipe and a playlist with an end wait."""
     deinterlace: bool = True
     """Of a picture that is interlaced one field is kept, and the lines between are made from it."""
+    hwaccel: Literal["none", "cuda"] = "none"
+    """cuda: a graphics card decodes (NVDEC), where there is one and it knows the codec."""
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     """udp: a little quicker, and what is lost on the way is lost."""
 

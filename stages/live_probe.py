@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from configs.errors import ConnectionLostError, SourceError
 from stages.conversion import upright_rgb
+from stages.hardware import tell_if_refused
 from stages.live_clock import TIME_BASE
 from stages.live_connection import LiveConnection
 from stages.source import SourceInfo
@@ -19,6 +20,7 @@ def probe_live(source: Source) -> SourceInfo:
     connection = LiveConnection(source)
     try:
         picture = next(connection.pictures(), None)
+        tell_if_refused(source.label, source.rules, connection.stream.codec_context)
     except ConnectionLostError as error:
         raise SourceError(
             f"{source.label}: shows no picture ({error}); check the camera or the server"

@@ -25,9 +25,12 @@ from av.error import (
 from av.video.stream import VideoStream
 
 from configs.errors import SourceError
+from stages.hardware import decoder
 from stages.source import NO_START, check_frame_size
 
 if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
+
     from stages.source import Source
 
 log = logging.getLogger(__name__)
@@ -39,8 +42,8 @@ _PLAYLISTS = frozenset({"hls", "dash"})
 """FFmpeg's names of their formats."""
 
 
-def open_container(source: Source) -> InputContainer:
-    """The video with all its tracks; FFmpegError if that fails."""
+def open_container(source: Source, hwaccel: HWAccel | None = None) -> InputContainer:
+    """The video with all its tracks; FFmpegError if that fails. `hwaccel` decodes its pictures."""
     path, rules = source.paths[0], source.rules
     options = {"max_pixels": str(rules.max_frame_px)}
     if source.is_live:
@@ -48,13 +51,18 @@ def open_container(source: Source) -> InputContainer:
         options |= _live_options(source)
         file_format = None if source.is_remote or source.is_pipe else _CAMERA_FORMAT
         return av.open(
-            path, format=file_format, metadata_errors="replace", options=options, timeout=timeouts_s
+            path,
+            format=file_format,
+            metadata_errors="replace",
+            options=options,
+            timeout=timeouts_s,
+            hwaccel=hwaccel,
         )
     if source.is_remote:
         timeouts_s = rules.open_timeout_s, rules.read_timeout_s
         options |= _http_options(source)
-        return av.open(path, metadata_errors="replace", options=options, timeout=timeouts_s)
-    return av.open(path, metadata_errors="replace", options=options)
+        return av.open(path, metadata_errors="replace", options=options, timeout=timeouts_s, hwaccel=hwaccel)
+    return av.open(path, metadata_errors="replace", options=options, hwaccel=hwaccel)
 
 
 def _live_options(source: Source) -> dict[str, str]:
@@ -121,7 +129,7 @@ def open_video(source: Source) -> tuple[InputContainer, VideoStream]:
     """
     began_s = time.monotonic()
     try:
-        container = open_container(source)
+        container = open_container(source, decoder(source.rules))
     except FFmpegError as error:
         raise SourceError(_why_unreadable(source, error, time.monotonic() - began_s)) from None
     try:

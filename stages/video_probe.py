@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from av.video.stream import VideoStream
 
 from configs.errors import SourceError
+from stages.hardware import tell_if_refused
 from stages.source import SourceInfo
 from stages.video_reader import VideoReader
 
@@ -28,6 +29,7 @@ def probe_video(source: Source) -> SourceInfo:
         picture = reader.read()
         if picture is None:
             raise SourceError(_nothing_to_read(source, reader))
+        tell_if_refused(source.label, source.rules, reader.stream.codec_context)
         height, width = reader.rgb(picture.frame).shape[:2]
         num_frames, slack = _promised(source, reader)
         container, stream = reader.container, reader.stream
