@@ -219,6 +219,18 @@ class Checkpoint:
     """After the last frame of the run."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reunion:
+    """What became of the objects over a gap, in the first frame behind it."""
+
+    num_before: int
+    """Objects in the last frame before the gap."""
+    num_found_again: int
+    """Identities of those that are in the first frame behind it."""
+    num_new: int
+    """Objects in that frame whose identity is a new one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tracks:
     """The identity of each detection of a frame."""
@@ -228,6 +240,8 @@ class Tracks:
     """(N,) int64 >= 1, in the order of the detections, no value twice."""
     classes: np.ndarray
     """(N,) int64: class index of the identity (that of its first sight)."""
+    reunion: Reunion | None = None
+    """Of the first frame behind a gap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +270,8 @@ class Panoptic:
     label_map: np.ndarray
     """(H, W) uint8 or uint16, C-contiguous: 0 = void, i = segments[i - 1]."""
     segments: tuple[Segment, ...]
+    reunion: Reunion | None = None
+    """Of the first frame behind a gap."""
 
     def __post_init__(self) -> None:
         if self.label_map.ndim != 2 or self.label_map.dtype not in (np.uint8, np.uint16):

@@ -56,7 +56,12 @@ class PanopticStage:
             self._segment(label - 1, scores, tracks, int(areas[label]), boxes[label])
             for label in present.tolist()
         )
-        return Panoptic(index=detections.index, label_map=number_of[labels], segments=segments)
+        return Panoptic(
+            index=detections.index,
+            label_map=number_of[labels],
+            segments=segments,
+            reunion=tracks.reunion,
+        )
 
     def _segment(
         self, label: int, scores: np.ndarray, tracks: Tracks, area_px: int, bbox_px: tuple[int, int, int, int]

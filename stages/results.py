@@ -176,14 +176,14 @@ def write_record(
         "time_base": [first.time_base.numerator, first.time_base.denominator],
         "pts": [frame.pts for frame in frames],
         "durations": [frame.duration for frame in frames],
-        "gaps": [gap for frame in frames for gap in _gaps(frame)],
+        "gaps": [gap for of_frame in zip(frames, panoptics, strict=True) for gap in _gaps(*of_frame)],
     }
     with replacing(layout.part_record(first.index)) as path, path.open("w", encoding="utf-8") as file:
         _write_line(file, header)
         for frame, panoptic in zip(frames, panoptics, strict=True):
             _write_line(file, _image(frame))
             _write_line(file, _annotation(stream, panoptic, categories))
-            gaps = ({"gap": gap} for gap in _gaps(frame))
+            gaps = ({"gap": gap} for gap in _gaps(frame, panoptic))
             _write_line(file, {"tracks": [*gaps, *_track_lines(frame, panoptic, categories)]})
 
 
@@ -261,13 +261,21 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _gaps(frame: Frame) -> list[Json]:
+def _gaps(frame: Frame, panoptic: Panoptic) -> list[Json]:
     """What is missing right before a frame: nothing, or one record."""
-    gap = frame.gap
+    gap, reunion = frame.gap, panoptic.reunion
     if gap is None:
         return []
     times = {"from": utc(gap.start_s), "to": utc(gap.end_s), "duration_s": round(gap.duration_s, 3)}
-    return [{"before_frame": frame.index, **times, "reason": gap.reason}]
+    record: Json = {"before_frame": frame.index, **times, "reason": gap.reason}
+    if reunion is not None:
+        objects = {
+            "before": reunion.num_before,
+            "found_again": reunion.num_found_again,
+            "new": reunion.num_new,
+        }
+        record["objects"] = objects
+    return [record]
 
 
 def _annotation(stream: str, panoptic: Panoptic, categories: Sequence[Category]) -> Json:

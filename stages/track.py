@@ -9,7 +9,7 @@ import torch
 
 from configs.schema import Settings
 from models.matching import NEW, assign_slots, matching_scores, similarity, within_reach
-from stages.messages import Detections, Size, TrackMemory, Tracks
+from stages.messages import Detections, Reunion, Size, TrackMemory, Tracks
 
 _EDGE_PX = 2.0
 """Network pixels between a box and an edge of the picture that it is said to touch."""
@@ -25,7 +25,7 @@ class TrackStage:
         """`memory` is None before the first frame of a stream."""
         if memory is None:
             memory = _empty_memory(detections)
-        memory = self._across_gap(memory, detections)
+        before, memory = memory, self._across_gap(memory, detections)
         memory = self._without_stale(memory, detections.index, detections.network_size)
         slots = np.array(self._assigned(detections, memory), dtype=np.int64)
         new = slots == NEW
@@ -34,7 +34,12 @@ class TrackStage:
         track_ids[new] = memory.next_track_id + np.arange(int(new.sum()))
         classes = detections.classes.cpu().numpy().copy()
         classes[~new] = memory.classes[slots[~new]]
-        tracks = Tracks(index=detections.index, track_ids=track_ids, classes=classes)
+        tracks = Tracks(
+            index=detections.index,
+            track_ids=track_ids,
+            classes=classes,
+            reunion=_reunion(before, track_ids) if detections.gap_s else None,
+        )
         return tracks, _updated(memory, slots, tracks, detections)
 
     def _assigned(self, detections: Detections, memory: TrackMemory) -> list[int]:
@@ -75,6 +80,16 @@ class TrackStage:
         if self._settings.edge_ttl_frames:
             keep &= (unseen <= self._settings.edge_ttl_frames) | ~_at_the_edge(memory.boxes, size)
         return memory if keep.all() else _selected(memory, keep)
+
+
+def _reunion(before: TrackMemory, track_ids: np.ndarray) -> Reunion:
+    """`before`: the memory after the last frame before the gap."""
+    seen_last = before.track_ids[before.last_seen == before.index]
+    return Reunion(
+        num_before=len(seen_last),
+        num_found_again=int(np.isin(track_ids, seen_last).sum()),
+        num_new=int((track_ids >= before.next_track_id).sum()),
+    )
 
 
 def _empty_memory(detections: Detections) -> TrackMemory:

@@ -90,6 +90,7 @@ def test_an_outage_is_told_recorded_and_survived_and_the_password_is_nowhere(
     ]
     tracks = (tmp_path / "cam" / "segments" / f"{gap['before_frame']:06d}" / "tracks.jsonl").read_text()
     assert json.loads(tracks.splitlines()[0]) == {"gap": gap}
+    assert gap["objects"]["before"] >= gap["objects"]["found_again"] >= 1
     assert status["source"]["path"] == server.address
     assert PASSWORD not in told
     for file in tmp_path.rglob("*"):

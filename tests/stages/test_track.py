@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from configs.schema import Settings
-from stages.messages import Detections, TrackMemory, Tracks
+from stages.messages import Detections, Reunion, TrackMemory, Tracks
 from stages.track import TrackStage
 
 CAR, PERSON = 13, 11
@@ -164,3 +164,18 @@ def test_what_was_found_again_behind_a_gap_has_to_stay_near_from_then_on() -> No
     _, memory = stage(replace(_detections(1, [(60, RED, CAR)]), gap_s=5.0), memory)
     tracks, memory = stage(_detections(2, [(20, RED, CAR), (30, BLUE, CAR)]), memory)
     assert tracks.track_ids.tolist() == [3, 2]  # the blue one was not seen since the gap
+
+
+@pytest.mark.parametrize(("gap_s", "num_found_again"), [(5.0, 1), (31.0, 0)])
+def test_the_first_frame_behind_a_gap_tells_which_objects_were_found_again(
+    gap_s: float, num_found_again: int
+) -> None:
+    stage = TrackStage(Settings())
+    _, memory = stage(_detections(0, [(50, BLUE, PERSON)]), None)
+    before, memory = stage(_detections(1, [(20, RED, CAR), (90, BLUE, CAR)]), memory)
+    tracks, memory = stage(replace(_detections(2, [(60, RED, CAR)]), gap_s=gap_s), memory)
+    after, _ = stage(_detections(3, [(60, RED, CAR)]), memory)
+    assert (before.reunion, after.reunion) == (None, None)
+    assert tracks.reunion == Reunion(
+        num_before=2, num_found_again=num_found_again, num_new=1 - num_found_again
+    )
