@@ -66,8 +66,8 @@ class EncodeCall:
     """Folder of the results, the stream's or a segment's."""
     first_index: int
     num_frames: int
-    before: Cursor | None
-    """Where decoding stood before the last batch."""
+    cursor: Cursor | None
+    """Where decoding goes on behind them: see `Checkpoint`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +305,7 @@ class EncodeHost:
         )
         with naming(ENCODE, call.stream, frames_text(call.first_index, call.num_frames)):
             start_s, start_cpu_s = time.monotonic(), self._cpu_clock()
-            checkpoint = Checkpoint(before=call.before, memory=memory)
+            checkpoint = Checkpoint(cursor=call.cursor, memory=memory)
             encoded = self._stage(source, call.output, frames, panoptics, checkpoint)
             end_s, cpu_s = time.monotonic(), self._cpu_clock() - start_cpu_s
         parts_s = dict(encoded.seconds)

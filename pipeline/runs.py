@@ -31,8 +31,8 @@ class DoneBatch:
     panoptic: Ref
     memory: Ref
     """After the last of them."""
-    before: Cursor | None
-    """Where decoding stood before the first of them."""
+    cursor: Cursor | None
+    """Where decoding goes on behind them: see `Checkpoint`."""
     segment: int | None = None
     """Index of the first frame of their segment; None where the results are not in segments."""
     came_s: float | None = None
@@ -107,7 +107,7 @@ class RunWriter:
             output=self._folder(segment),
             first_index=self.num_written + sum(run.num_frames for run in self._runs),
             num_frames=_num_frames(batches),
-            before=batches[-1].before,
+            cursor=batches[-1].cursor,
         )
         pictures = (*(done.frame for done in batches), *(done.panoptic for done in batches))
         inputs = (self._source, self._last_report, batches[-1].memory, *pictures)

@@ -257,7 +257,7 @@ class StreamDriver:
 
     def _restored(self, start: ResumePoint) -> tuple[dict[str, Ref], Cursor]:
         """What the first batch needs of the one before, which is decoded again; the cursor behind that."""
-        before = {"cursor": self._executor.put(start.checkpoint.before)}
+        before = {"cursor": self._executor.put(start.checkpoint.cursor)}
         call = self._call(start.num_frames - self._batch_frames)
         values = {SOURCE: self._source}
         values |= self._submit(self._decode, call, values, before)
@@ -334,7 +334,7 @@ class StreamDriver:
                 index=self._next_index,
                 results=DoneBatch(
                     num_frames=num_frames,
-                    before=decoded.before,
+                    cursor=decoded.before if live is None else cursor,
                     segment=live.segment if live is not None else None,
                     came_s=live.came_s if live is not None else None,
                     **results,

@@ -213,8 +213,9 @@ class TrackMemory:
 class Checkpoint:
     """All that the frames behind a run of frames need of the past, for another process to go on there."""
 
-    before: Cursor | None
-    """Where decoding stood before the last batch of the run, which is decoded again; None: at the start."""
+    cursor: Cursor | None
+    """Where decoding goes on: before the last batch of the run, which is decoded again (None: at the start);
+    of a live source, behind it."""
     memory: TrackMemory
     """After the last frame of the run."""
 

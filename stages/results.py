@@ -189,19 +189,19 @@ def write_record(
 
 def write_checkpoint(layout: Layout, first_index: int, checkpoint: Checkpoint) -> None:
     """What a resumed run needs to go on behind this run."""
-    before = checkpoint.before and asdict(checkpoint.before)
+    cursor = checkpoint.cursor and asdict(checkpoint.cursor)
     memory = {name: getattr(checkpoint.memory, name) for name in _MEMORY_FIELDS}
     with replacing(layout.part_checkpoint(first_index)) as path, path.open("wb") as file:
-        np.savez(file, before=np.array(json.dumps(before)), **memory)
+        np.savez(file, cursor=np.array(json.dumps(cursor)), **memory)
 
 
 def read_checkpoint(layout: Layout, run: WrittenRun) -> Checkpoint:
     """That of a complete run."""
     with np.load(layout.part_checkpoint(run.first_index), allow_pickle=False) as file:
-        before = json.loads(str(file["before"]))
+        cursor = json.loads(str(file["cursor"]))
         values = {name: file[name] for name in _MEMORY_FIELDS}
     numbers = {name: int(value) for name, value in values.items() if value.ndim == 0}
-    return Checkpoint(before=before and _cursor(before), memory=TrackMemory(**values | numbers))
+    return Checkpoint(cursor=cursor and _cursor(cursor), memory=TrackMemory(**values | numbers))
 
 
 def _cursor(fields: Json) -> Cursor:

@@ -20,7 +20,7 @@ def make_frame(image: np.ndarray, *, index: int = 0, pts: int | None = None, dur
 
 
 CHECKPOINT = Checkpoint(
-    before=Cursor(index=3, source_index=5, pts=1536),
+    cursor=Cursor(index=3, source_index=5, pts=1536),
     memory=TrackMemory(
         index=4,
         next_track_id=7,

@@ -80,13 +80,13 @@ def test_files_carry_the_ids_and_names_of_the_categories_not_their_positions(tmp
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     layout, frame = Layout(tmp_path), make_frame(np.zeros((4, 6, 3), np.uint8))
     layout.parts.mkdir()
-    for before in (CHECKPOINT.before, None):
-        write_checkpoint(layout, 0, replace(CHECKPOINT, before=before))
+    for cursor in (CHECKPOINT.cursor, None):
+        write_checkpoint(layout, 0, replace(CHECKPOINT, cursor=cursor))
         write_record(
             layout, "clip", [frame], [make_panoptic(np.ones((4, 6), np.uint8), [road()])], CITYSCAPES
         )
         read = read_checkpoint(layout, complete_runs(layout)[0])
-        assert read.before == before
+        assert read.cursor == cursor
         for field in fields(CHECKPOINT.memory):
             was, now = getattr(CHECKPOINT.memory, field.name), getattr(read.memory, field.name)
             np.testing.assert_array_equal(now, was)
