@@ -31,9 +31,6 @@ class LiveWatch:
         self._on_state = on_state
         self._point: LivePoint | None = None
         self._ask_at_s = 0.0
-        self._num_gaps = self._num_segments = 0
-        self._lost_s = 0.0
-        self._last_segment: int | None = None
         self._ages_s = {name: deque[float](maxlen=REMEMBERED_CALLS) for name in ("done", "written")}
 
     @property
@@ -56,21 +53,11 @@ class LiveWatch:
         point = cursor.live
         assert point is not None, "a cursor of a live source"
         before, self._point = self.state, point
-        if with_frame:
-            self._count(point)
-        else:
+        if not with_frame:
             pause_s = ASK_AGAIN_S if point.state == "live" else ASK_AGAIN_LATER_S
             self._ask_at_s = time.monotonic() + pause_s
         if point.state != before:
             self._on_state(self.summary())
-
-    def _count(self, point: LivePoint) -> None:
-        if point.gap is not None:
-            self._num_gaps += 1
-            self._lost_s += point.gap.duration_s
-        if point.segment != self._last_segment:
-            self._num_segments += 1
-            self._last_segment = point.segment
 
     def tell(self) -> None:
         """How it stands, although the state is the same."""
@@ -91,10 +78,10 @@ class LiveWatch:
             "since": utc(point.since_s),
             "reason": point.reason,
             "connections": point.num_connections,
-            "gaps": self._num_gaps,
-            "lost_s": round(self._lost_s, 3),
+            "gaps": point.num_gaps,
+            "lost_s": round(point.lost_s, 3),
             "left_out_frames": point.num_dropped,
             "clock_jumps": point.num_jumps,
-            "segments": self._num_segments,
+            "segments": point.num_segments,
             "age": {what: summary_ms(ages) for what, ages in self._ages_s.items() if ages},
         }

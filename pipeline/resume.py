@@ -2,14 +2,15 @@
 
 `run.json` is there from the start and says what is being made of what; the runs among the parts each
 have a checkpoint. The same source and the same settings give the same frames, so the joined results
-are those of a run that was never stopped. How the work is spread may change: `FREE`.
+are those of a run that was never stopped. How the work is spread may change: `FREE`. A live stream goes on
+in a new segment, behind a gap.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -23,6 +24,7 @@ from stages.results import (
     read_checkpoint,
     remove_parts,
     remove_runs_from,
+    remove_segments_from,
     remove_temporaries,
 )
 
@@ -48,6 +50,8 @@ class ResumePoint:
     num_frames: int
     """Frames that are written."""
     checkpoint: Checkpoint
+    segment: int | None = None
+    """Of a live stream: the last one that was written into, by its first frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,23 +79,18 @@ def find_earlier(directory: Path, work: Mapping[str, Mapping[str, Any]]) -> dict
     found: dict[str, Earlier] = {}
     for name, layout in layouts.items():  # nothing is changed before all were looked at
         report = _earlier_report(layout)
-        if report is not None and work[name]["source"]["kind"] == "live":
-            raise OutputError(
-                f"{layout.directory}: a live stream cannot be gone on with; name another --output, or start "
-                "anew with --overwrite"
-            )
         if report is not None:
             _check_same_work(layout, report, work[name])
             complete = report["status"] == "complete"
-            point = None if complete else _resume_point(layout, work[name]["run_frames"])
+            point = None if complete else _resume_point(layout, work[name])
             found[name] = Earlier(report=report, complete=complete, point=point)
     prepare_output(directory, [name for name in work if name not in found], overwrite=False)
     for name, earlier in found.items():
         remove_temporaries(layouts[name])
         if earlier.complete:
             remove_parts(layouts[name])
-        elif layouts[name].parts.exists():
-            remove_runs_from(layouts[name], earlier.point.num_frames if earlier.point else 0)
+        else:
+            _remove_from(layouts[name], earlier.point.num_frames if earlier.point else 0)
     return found
 
 
@@ -110,27 +109,49 @@ def _earlier_report(layout: Layout) -> Mapping[str, Any] | None:
 
 def _check_same_work(layout: Layout, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """OutputError, which names what differs, unless both would write the same."""
+    is_live = now["source"]["kind"] == "live"
     before, after = (dict(_flat({key: of[key] for key in _COMPARED})) for of in (earlier, now))
     for key in before | after:
         name = key.removeprefix("settings.")
-        if name in FREE or name.startswith("train.") or before.get(key) == after.get(key):
+        is_free = name in FREE or name.startswith("train.") or (is_live and name == "run_frames")
+        if is_free or before.get(key) == after.get(key):
             continue
         raise OutputError(
             f"{layout.directory}: {name} was {before.get(key)!r} and is {after.get(key)!r} now; {_REMEDY}"
         )
 
 
-def _resume_point(layout: Layout, run_frames: int) -> ResumePoint | None:
-    """Behind the last full run of an unfinished stream; None: at its beginning.
+def _resume_point(layout: Layout, work: Mapping[str, Any]) -> ResumePoint | None:
+    """Where an unfinished stream goes on; None: at its beginning.
 
-    Shorter runs, which a stop leaves at the end, and runs behind a gap or a damaged one do not count.
+    Behind the last full run of a file: shorter ones, which a stop leaves at the end, do not count. Behind the
+    last run of a live stream. OutputError if that has results, but no such place.
     """
+    if work["source"]["kind"] != "live":
+        return _last_point(layout, 0, work["run_frames"])
+    segments = layout.all_segments()
+    for segment in reversed(segments):
+        point = _last_point(segment, segment.first_index, None)
+        if point is not None:
+            return replace(point, segment=segment.first_index)
+        if segment.panoptic.exists():
+            raise OutputError(
+                f"{segment.directory}: the place to go on from is missing; name another --output, or start "
+                "anew with --overwrite"
+            )
+    return None
+
+
+def _last_point(layout: Layout, first_index: int, run_frames: int | None) -> ResumePoint | None:
+    """Behind the last run that is whole, of so many frames; None: of however many."""
     point = None
-    for run in complete_runs(layout):
-        num_frames = run.first_index + run_frames
+    for run in complete_runs(layout, first_index):
+        num_frames = run.first_index + len(run.pts)
         files = [layout.part_video(run.first_index)]
         files += [layout.picture(index) for index in range(run.first_index, num_frames)]
-        if len(run.pts) != run_frames or not all(path.exists() and path.stat().st_size for path in files):
+        if run_frames not in (None, len(run.pts)):
+            break
+        if not all(path.exists() and path.stat().st_size for path in files):
             break
         try:
             checkpoint = read_checkpoint(layout, run)
@@ -138,6 +159,13 @@ def _resume_point(layout: Layout, run_frames: int) -> ResumePoint | None:
             break
         point = ResumePoint(num_frames=num_frames, checkpoint=checkpoint)
     return point
+
+
+def _remove_from(layout: Layout, num_frames: int) -> None:
+    """Remove what was written of frames from this one on, so that it cannot be taken for new ones."""
+    if layout.parts.exists():
+        remove_runs_from(layout, num_frames)
+    remove_segments_from(layout, num_frames)
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:

@@ -307,6 +307,7 @@ def _report_again(name: str, output: Path, earlier: Earlier) -> StreamReport:
         hosts=earlier.report.get("hosts", ()),
         lost_frames=earlier.report["lost_frames"],
         corrupt_packets=earlier.report["corrupt_packets"],
+        live=earlier.report.get("live"),
         warnings=(f"{name}: was complete already; nothing was done",),
     )
 

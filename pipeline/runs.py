@@ -56,16 +56,26 @@ class RunWriter:
     """The encoder's side of one stream. Runs are chained: after one that failed, none is written."""
 
     def __init__(
-        self, executor: Executor, source: Ref, stream: str, output: str, run_frames: int, num_written: int
+        self,
+        executor: Executor,
+        source: Ref,
+        stream: str,
+        output: str,
+        run_frames: int,
+        num_written: int,
+        segment: int | None,
     ) -> None:
-        """`run_frames`: of whole batches; `num_written`: frames that an earlier run of the program wrote."""
+        """`run_frames`: of whole batches; `num_written`: frames that an earlier run of the program wrote.
+
+        `segment`: that of the last of those, of a live stream; it may not be joined yet.
+        """
         self._executor, self._source = executor, source
         self._stream, self._output = stream, output
         self._run_frames = run_frames
         self._gathered: deque[DoneBatch] = deque()
         """Those that wait for their run to fill."""
         self._runs: deque[Run] = deque()
-        self._segment: int | None = None
+        self._segment = segment
         """That of the run submitted last."""
         self._last_report: Ref | None = None
         self.num_written = num_written

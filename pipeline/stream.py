@@ -122,7 +122,13 @@ class StreamDriver:
         self._start = start
         num_written = start.num_frames if start is not None else 0
         self._writer = RunWriter(
-            executor, self._source, self._stream, str(output), limits.run_frames, num_written
+            executor,
+            self._source,
+            self._stream,
+            str(output),
+            limits.run_frames,
+            num_written,
+            start.segment if start is not None else None,
         )
         self._decoding: dict[str, Ref] | None = None
         """Outputs of the decode call under way."""
@@ -256,7 +262,15 @@ class StreamDriver:
                     return
 
     def _restored(self, start: ResumePoint) -> tuple[dict[str, Ref], Cursor]:
-        """What the first batch needs of the one before, which is decoded again; the cursor behind that."""
+        """What the first batch needs of the one before, and the cursor behind that.
+
+        That of a file is decoded again; that of a live source is gone, and a gap lies in between.
+        """
+        if self.live is not None:
+            cursor = start.checkpoint.cursor
+            assert cursor is not None, "it stands behind a frame"
+            past = {"cursor": self._executor.put(cursor), MEMORY: self._executor.put(start.checkpoint.memory)}
+            return past, cursor
         before = {"cursor": self._executor.put(start.checkpoint.cursor)}
         call = self._call(start.num_frames - self._batch_frames)
         values = {SOURCE: self._source}

@@ -80,7 +80,7 @@ class LiveCapture:
         self._reason = ""
         self._since_s = self._waiting_since_s = time.time()
         self._last_came_s, self._last_pts = last_came_s, 0
-        self._lost_for = "" if last_came_s is None else "the process that read it was replaced"
+        self._lost_for = "" if last_came_s is None else "the process that read it was started anew"
         """Why a stretch is missing before the next picture; empty: none is, as far as is known."""
         self._gap: Gap | None = None
         """What is missing before the next picture that comes into the slot."""

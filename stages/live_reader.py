@@ -76,8 +76,15 @@ class LiveReader:
             size=size,
             follows=follows,
         )
+        if gap is not None:
+            point = replace(point, num_gaps=point.num_gaps + 1, lost_s=point.lost_s + gap.duration_s)
         if is_first or not follows or is_full:
-            point = replace(point, segment=before.index + 1, segment_pts=captured.pts)
+            point = replace(
+                point,
+                num_segments=point.num_segments + 1,
+                segment=before.index + 1,
+                segment_pts=captured.pts,
+            )
         return replace(
             now,
             index=before.index + 1,

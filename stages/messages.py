@@ -65,6 +65,12 @@ class LivePoint:
     """When the picture of the frame came."""
     gap: Gap | None = None
     """What is missing right before the frame."""
+    num_gaps: int = 0
+    """Before this frame and earlier ones."""
+    lost_s: float = 0.0
+    """How long they were, all together."""
+    num_segments: int = 0
+    """Up to that of the frame."""
     segment: int = 0
     """Index of the first frame of the segment that the frame belongs to."""
     segment_pts: int = 0

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,6 +72,16 @@ class Layout:
     def segment(self, first_index: int) -> Layout:
         """That of the segment of a live stream that begins with this frame."""
         return Layout(self.segments / f"{first_index:06d}")
+
+    def all_segments(self) -> list[Layout]:
+        """Those of a live stream, in their order; none of a file."""
+        folders = (path for path in self.segments.glob("*") if path.name.isdecimal())
+        return [Layout(path) for path in sorted(folders, key=lambda path: int(path.name))]
+
+    @property
+    def first_index(self) -> int:
+        """Of a segment of a live stream."""
+        return int(self.directory.name)
 
     @property
     def parts(self) -> Path:
@@ -353,11 +364,32 @@ def remove_pictures_from(layout: Layout, num_frames: int) -> None:
 
 
 def remove_parts(layout: Layout) -> None:
-    """Remove the parts, so that a stop half way leaves none that look complete."""
-    shutil.rmtree(layout.joined_parts, ignore_errors=True)
-    if layout.parts.exists():
-        layout.parts.rename(layout.joined_parts)
-        shutil.rmtree(layout.joined_parts)
+    """Remove the parts, also of its segments, so that a stop half way leaves none that look complete."""
+    for holder in (layout, *layout.all_segments()):
+        shutil.rmtree(holder.joined_parts, ignore_errors=True)
+        if holder.parts.exists():
+            holder.parts.rename(holder.joined_parts)
+            shutil.rmtree(holder.joined_parts)
+
+
+def remove_parts_before(segment: Layout) -> None:
+    """Remove those of the segment before, which is joined, as this one can be gone on with now."""
+    indices = (int(path.name) for path in segment.directory.parent.iterdir() if path.name.isdecimal())
+    before = max((index for index in indices if index < segment.first_index), default=None)
+    if before is not None:
+        remove_parts(Layout(segment.directory.parent.parent).segment(before))
+
+
+def remove_segments_from(layout: Layout, num_frames: int) -> None:
+    """Remove what is there of frames from this one on, and the parts of all segments before the last."""
+    segments = layout.all_segments()
+    for segment, following in zip_longest(segments, segments[1:]):
+        if segment.first_index >= num_frames:
+            shutil.rmtree(segment.directory)
+        elif following is not None and following.first_index < num_frames:
+            remove_parts(segment)
+        elif segment.parts.exists():
+            remove_runs_from(segment, num_frames)
 
 
 def _records(layout: Layout, runs: Sequence[WrittenRun]) -> Iterator[tuple[Json, Json, Json]]:

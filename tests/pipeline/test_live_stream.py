@@ -35,12 +35,10 @@ def test_a_live_stream_has_the_results_of_a_file_in_its_one_segment(
 def test_behind_a_gap_a_frame_is_fused_with_itself_but_the_memory_goes_on(
     tmp_path: Path, executor: ExecutorName
 ) -> None:
-    driver = drive(tmp_path, executor, source=live_source(tmp_path, gaps=(2,)), limits=LIMITS)
+    drive(tmp_path, executor, source=live_source(tmp_path, gaps=(2,)), limits=LIMITS)
     assert results_of(tmp_path, 0) == [(0, 1), (1, 113)]
     # 113 + 3 of itself; then 4 + 10 * 3 + 100 * 1; then 5 + 10 * 4 + 100 * 1
     assert results_of(tmp_path, 2) == [(2, 116), (3, 250), (4, 395)]
-    assert driver.live is not None
-    assert driver.live.summary()["segments"] == 2
 
 
 def test_a_run_ends_with_its_segment(tmp_path: Path) -> None:
