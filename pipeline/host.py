@@ -78,6 +78,8 @@ class FinishCall:
     output: str
     first_index: int
     """Of its frames."""
+    keep_parts: bool
+    """So that they can be gone on with."""
 
 
 Call = BatchCall | EncodeCall | FinishCall
@@ -290,7 +292,7 @@ class EncodeHost:
         assert not isinstance(call, BatchCall)
         if isinstance(call, FinishCall):
             with naming(ENCODE, call.stream, "joining the runs"):
-                self._stage.finish(inputs[0], call.output, call.first_index)
+                self._stage.finish(inputs[0], call.output, call.first_index, keep_parts=call.keep_parts)
             return (CallReport(worker=self._worker, stages=()),)
         return (CallReport(worker=self._worker, stages=(self._encode(call, inputs),)),)
 

@@ -52,6 +52,8 @@ class ResumePoint:
     checkpoint: Checkpoint
     segment: int | None = None
     """Of a live stream: the last one that was written into, by its first frame."""
+    unjoined: int | None = None
+    """The one before, if it is not joined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +132,13 @@ def _resume_point(layout: Layout, work: Mapping[str, Any]) -> ResumePoint | None
     if work["source"]["kind"] != "live":
         return _last_point(layout, 0, work["run_frames"])
     segments = layout.all_segments()
-    for segment in reversed(segments):
+    while segments:
+        segment = segments.pop()
         point = _last_point(segment, segment.first_index, None)
         if point is not None:
-            return replace(point, segment=segment.first_index)
+            is_joined = not segments or not segments[-1].parts.exists()
+            unjoined = None if is_joined else segments[-1].first_index
+            return replace(point, segment=segment.first_index, unjoined=unjoined)
         if segment.panoptic.exists():
             raise OutputError(
                 f"{segment.directory}: the place to go on from is missing; name another --output, or start "

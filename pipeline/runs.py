@@ -1,7 +1,7 @@
 """Frames on their way to the encoder: gathered into runs, written run by run, joined at the end.
 
-The results of a live stream come in segments, each in a folder of its own, which is joined when the next one
-begins.
+The results of a live stream come in segments, each in a folder of its own, which is joined when the first run
+of the next one is written: then that can be gone on with, and this one's runs are not needed any longer.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ class RunWriter:
         run_frames: int,
         num_written: int,
         segment: int | None,
+        unjoined: int | None,
     ) -> None:
         """`run_frames`: of whole batches; `num_written`: frames that an earlier run of the program wrote.
 
-        `segment`: that of the last of those, of a live stream; it may not be joined yet.
+        `segment`: that of the last of those, of a live stream; `unjoined`: the one before, if it is not
+        joined.
         """
         self._executor, self._source = executor, source
         self._stream, self._output = stream, output
@@ -75,8 +77,10 @@ class RunWriter:
         self._gathered: deque[DoneBatch] = deque()
         """Those that wait for their run to fill."""
         self._runs: deque[Run] = deque()
-        self._segment = segment
-        """That of the run submitted last."""
+        self._segment = self._written_segment = segment
+        """Those of the run submitted last, and of the run written last."""
+        self._unjoined = unjoined
+        """The segment before, until its joining is submitted."""
         self._last_report: Ref | None = None
         self.num_written = num_written
         """Frames in runs that were written; the index of the first frame of the next one to be reported."""
@@ -94,17 +98,22 @@ class RunWriter:
 
     def submit(self, *, flush: bool) -> None:
         """Submit full runs, and segments to be joined, while fewer than two wait; with `flush`, all."""
-        while self._gathered and len(self._runs) < PENDING_RUNS:
-            segment = self._gathered[0].segment
-            if self._segment is not None and segment != self._segment:
-                self._submit_joining(self._segment)
-                self._segment = None
-            elif flush or self._gathered[-1].segment != segment or self.num_gathered >= self._run_frames:
-                self._submit_run(segment)
+        while len(self._runs) < PENDING_RUNS:
+            if self._unjoined is not None:
+                joined = self._join(self._unjoined, keep_parts=False)
+                self._runs.append(Run(batches=(), segment=self._unjoined, report=joined))
+                self._unjoined = None
+            elif self._gathered and (flush or self._has_full_run()):
+                self._submit_run()
             else:
                 return
 
-    def _submit_run(self, segment: int | None) -> None:
+    def _has_full_run(self) -> bool:
+        is_last = self._gathered[0].segment == self._gathered[-1].segment
+        return not is_last or self.num_gathered >= self._run_frames
+
+    def _submit_run(self) -> None:
+        segment = self._gathered[0].segment
         batches: list[DoneBatch] = []
         while (
             self._gathered
@@ -123,13 +132,16 @@ class RunWriter:
         inputs = (self._source, self._last_report, batches[-1].memory, *pictures)
         (self._last_report,) = self._executor.submit(ENCODE, call, inputs, 1)
         self._runs.append(Run(batches=batches, segment=segment, report=self._last_report))
-        self._segment = segment
+        if segment != self._segment:
+            self._segment, self._unjoined = segment, self._segment
 
-    def _submit_joining(self, segment: int) -> None:
-        self._runs.append(Run(batches=(), segment=segment, report=self._join(segment)))
-
-    def _join(self, segment: int | None) -> Ref:
-        call = FinishCall(stream=self._stream, output=self._folder(segment), first_index=segment or 0)
+    def _join(self, segment: int | None, *, keep_parts: bool) -> Ref:
+        call = FinishCall(
+            stream=self._stream,
+            output=self._folder(segment),
+            first_index=segment or 0,
+            keep_parts=keep_parts,
+        )
         (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
         return joined
 
@@ -153,17 +165,19 @@ class RunWriter:
                 self._gathered.extendleft(
                     done for run in reversed(self._runs) for done in reversed(run.batches)
                 )
-                self._segment, self._last_report = run.segment, None
+                self._segment, self._last_report = self._written_segment, None
+                self._unjoined = None if run.batches else run.segment
                 self._runs.clear()
                 raise
             except Exception:
-                self._segment = run.segment
+                self._segment, self._unjoined = self._written_segment, None
                 self.forget()
                 raise
             self._runs.popleft()
             if run.batches:
                 on_run(report, run.batches)
                 self.num_written += run.num_frames
+                self._written_segment = run.segment
             else:
                 self.num_joined += 1
 
@@ -174,7 +188,7 @@ class RunWriter:
 
     def join(self) -> Ref:
         """Submit the joining of all runs written of the last segment, or of a stream without segments."""
-        return self._join(self._segment)
+        return self._join(self._segment, keep_parts=True)
 
 
 def _num_frames(batches: Iterable[DoneBatch]) -> int:

@@ -129,6 +129,7 @@ class StreamDriver:
             limits.run_frames,
             num_written,
             start.segment if start is not None else None,
+            start.unjoined if start is not None else None,
         )
         self._decoding: dict[str, Ref] | None = None
         """Outputs of the decode call under way."""

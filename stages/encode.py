@@ -75,15 +75,12 @@ class EncodeStage:
             self._write_video(layout, frames, panoptics, seconds)
             results.write_checkpoint(layout, frames[0].index, checkpoint)
             results.write_record(layout, source.name, frames, panoptics, self._categories)
-            if source.is_live and frames[0].index == layout.first_index:
-                results.remove_parts_before(layout)
         return EncodedRun(first_index=frames[0].index, num_frames=len(frames), seconds=seconds)
 
-    def finish(self, source: Source, output: str, first_index: int = 0) -> None:
+    def finish(self, source: Source, output: str, first_index: int = 0, *, keep_parts: bool = True) -> None:
         """Join all complete runs, from that frame on, into results; without a run, write nothing.
 
-        The runs stay until the stream is known to be complete, so that they can be gone on with, or until the
-        next segment of a live stream has one.
+        `keep_parts`: the runs stay, so that they can be gone on with.
         """
         from stages.video_joiner import join_video
 
@@ -100,6 +97,8 @@ class EncodeStage:
                 log.warning("%s: no run of frames was completed, so there is no result", layout.directory)
             if runs or not layout.video.exists():
                 results.remove_pictures_from(layout, end_index)
+            if not keep_parts:
+                results.remove_parts(layout)
 
     def _write_video(
         self,

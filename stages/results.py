@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from fractions import Fraction
-from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -372,22 +371,11 @@ def remove_parts(layout: Layout) -> None:
             shutil.rmtree(holder.joined_parts)
 
 
-def remove_parts_before(segment: Layout) -> None:
-    """Remove those of the segment before, which is joined, as this one can be gone on with now."""
-    indices = (int(path.name) for path in segment.directory.parent.iterdir() if path.name.isdecimal())
-    before = max((index for index in indices if index < segment.first_index), default=None)
-    if before is not None:
-        remove_parts(Layout(segment.directory.parent.parent).segment(before))
-
-
 def remove_segments_from(layout: Layout, num_frames: int) -> None:
-    """Remove what is there of frames from this one on, and the parts of all segments before the last."""
-    segments = layout.all_segments()
-    for segment, following in zip_longest(segments, segments[1:]):
+    """Remove what is there of frames from this one on."""
+    for segment in layout.all_segments():
         if segment.first_index >= num_frames:
             shutil.rmtree(segment.directory)
-        elif following is not None and following.first_index < num_frames:
-            remove_parts(segment)
         elif segment.parts.exists():
             remove_runs_from(segment, num_frames)
 

@@ -50,8 +50,8 @@ def test_a_run_ends_with_its_segment(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "call"), [("features", 3), ("track", 3), ("panoptic", 3), ("encode", 2), ("encode", 3)]
-)  # the encoder's fourth call joins the first segment
+    ("stage", "call"), [("features", 3), ("track", 3), ("panoptic", 3), ("encode", 3), ("encode", 4)]
+)  # the encoder's fifth call joins the first segment
 def test_a_process_that_dies_costs_no_picture_of_a_live_source(tmp_path: Path, stage: str, call: int) -> None:
     source = live_source(tmp_path, num_frames=12, gaps=(6,))
     deaths = [Deaths(stage=stage, calls=[call], tally=tmp_path / "tally", joining=True)]

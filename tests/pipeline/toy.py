@@ -253,7 +253,7 @@ class ToyEncode:
         Path(output, f"part-{first:06d}.txt").write_text("".join(lines))
         return ToyRun()
 
-    def finish(self, source: ToySource, output: str, first_index: int) -> None:
+    def finish(self, source: ToySource, output: str, first_index: int, *, keep_parts: bool) -> None:
         if self._deaths is not None and self._deaths.joining:
             _may_die(self._deaths)
         parts = sorted(Path(output).glob("part-*.txt"))
