@@ -80,6 +80,8 @@ class InputSettings(Section):
     on_full: Literal["auto", "newest", "wait"] = "auto"
     """What becomes of a live source's pictures that come faster than they are processed: the newest is taken
     and the others are left out, or the source has to wait. auto: a pipe and a playlist with an end wait."""
+    sound: bool = True
+    """Sound and subtitles of the source are copied into the video."""
     deinterlace: bool = True
     """Of a picture that is interlaced one field is kept, and the lines between are made from it."""
     hwaccel: Literal["none", "cuda"] = "none"

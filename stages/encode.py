@@ -73,6 +73,7 @@ class EncodeStage:
                 for panoptic in panoptics:
                     _write_ids(layout, panoptic)
             self._write_video(layout, frames, panoptics, seconds)
+            _write_sound(layout, frames)
             results.write_checkpoint(layout, frames[0].index, checkpoint)
             results.write_record(layout, source.name, frames, panoptics, self._categories)
         return EncodedRun(first_index=frames[0].index, num_frames=len(frames), seconds=seconds)
@@ -125,6 +126,15 @@ class EncodeStage:
                         writer.add(picture)
                 start_s = time.monotonic()
             seconds["video"] += time.monotonic() - start_s
+
+
+def _write_sound(layout: Layout, frames: Sequence[Frame]) -> None:
+    sounds = [frame.sound for frame in frames if frame.sound is not None]
+    if sounds:
+        from stages.live_sound import write_sound
+
+        with results.replacing(layout.part_sound(frames[0].index)) as path:
+            write_sound(path, sounds, frames[0].time_base)
 
 
 def _write_ids(layout: Layout, panoptic: Panoptic) -> None:

@@ -114,6 +114,7 @@ def _inspect_live(source: Source, info: SourceInfo) -> Inspection:
                 break
         if frame is None:
             raise SourceError(f"{source.label}: ended before a picture came")
+        sound = _codecs(connection.container.streams.audio)
         facts = (
             ("container", connection.container.format.long_name),
             ("codec", _codec(stream)),
@@ -122,8 +123,10 @@ def _inspect_live(source: Source, info: SourceInfo) -> Inspection:
             ("colours", _colours(frame)),
             ("rate", _rate(times, connection.time_base)),
             ("duration", "live"),
+            ("sound", ", ".join(sound) or "none"),
         )
-        return Inspection(facts=facts, troubles=tuple(_troubles_of_live(connection, frame)))
+        troubles = (*_troubles_of_live(connection, frame), *_troubles_of_tracks(sound, ()))
+        return Inspection(facts=facts, troubles=troubles)
     finally:
         connection.close()
 

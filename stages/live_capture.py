@@ -12,13 +12,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from configs.errors import ConnectionLostError, SourceError
 from stages.live_clock import TIME_BASE, LiveClock
 from stages.live_connection import LiveConnection
-from stages.messages import Gap, LiveState
+from stages.messages import Gap, LiveState, Sound, SoundPacket
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -34,6 +35,8 @@ STALLED_S = 2.0
 STALLED_PICTURES = 5
 STEADY_S = 3.0
 """A connection that has shown pictures for so long was a good one: trying begins anew when it is lost."""
+MOST_SOUND_PACKETS = 3000
+"""About a minute of AAC is kept while nobody takes a picture."""
 ENDED = "the source has ended"
 
 
@@ -50,6 +53,8 @@ class Captured:
     """Seconds since 1970, UTC."""
     gap: Gap | None
     """What is missing before it, or before those that were left out for it."""
+    sound: Sound | None = None
+    """What was heard since the last picture that was taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,9 @@ class LiveCapture:
         self._last_came_s, self._last_pts = last_came_s, 0
         self._lost_for = "" if last_came_s is None else "the process that read it was started anew"
         """Why a stretch is missing before the next picture; empty: none is, as far as is known."""
+        self._heard: deque[SoundPacket] = deque(maxlen=MOST_SOUND_PACKETS)
+        """Since the last picture that was taken."""
+        self._sound_track: bytes | None = None
         self._gap: Gap | None = None
         """What is missing before the next picture that comes into the slot."""
         self._stalled_s = STALLED_S
@@ -101,6 +109,7 @@ class LiveCapture:
                 self._changed.wait_for(lambda: self._slot or self._error or self._state != "live", WAIT_S)
             captured, self._slot = self._slot, None
             if captured is not None:
+                captured = replace(captured, sound=self._take_sound())
                 self._waiting_since_s = time.time()
                 self._changed.notify_all()
             elif self._error is not None:
@@ -137,6 +146,7 @@ class LiveCapture:
         self._clock.connect(in_real_time=not connection.ends_for_good)
         with self._changed:
             self._connection = connection
+            self._heard.clear()
         is_new = True
         try:
             for frame in connection.pictures():
@@ -194,6 +204,7 @@ class LiveCapture:
         came_s = time.time()
         pts = self._clock.pts(source_s, came_s)
         with self._changed:
+            self._hear(connection)
             missing = self._missing_before(came_s, pts)
             if self._waits(connection):
                 self._changed.wait_for(lambda: self._slot is None or self._closing.is_set())
@@ -232,7 +243,22 @@ class LiveCapture:
         reason = f"the source showed nothing for {step_s:.1f} s"
         return Gap(start_s=self._last_came_s, end_s=self._last_came_s + step_s, reason=reason)
 
+    def _hear(self, connection: LiveConnection) -> None:
+        self._sound_track = connection.sound_track
+        for packet in connection.take_sound():
+            pts = self._clock.at(packet.pts * packet.time_base) if packet.pts is not None else None
+            if pts is not None:
+                duration = round((packet.duration or 0) * packet.time_base / TIME_BASE)
+                self._heard.append(SoundPacket(pts=pts, duration=duration, content=bytes(packet)))
+
     # both threads, with the lock
+
+    def _take_sound(self) -> Sound | None:
+        heard = tuple(self._heard)
+        self._heard.clear()
+        if not heard or self._sound_track is None:
+            return None
+        return Sound(track=self._sound_track, packets=heard)
 
     def _status(self) -> CaptureStatus:
         state, since_s = self._state, self._since_s

@@ -64,6 +64,10 @@ class LiveClock:
         self._last_pts = pts
         return pts
 
+    def at(self, source_s: Fraction) -> int | None:
+        """The time of what the source tells beside its pictures; None before a connection's first one."""
+        return None if self._shift_s is None else round((source_s + self._shift_s) / TIME_BASE)
+
     def now(self) -> int:
         """The time that a picture would get that comes now from a new connection."""
         return 0 if self.began_s is None else round(Fraction(time.time() - self.began_s) / TIME_BASE)

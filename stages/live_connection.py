@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -11,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 from av.error import ExitError, FFmpegError, InvalidDataError
 
 from configs.errors import ConnectionLostError
+from stages.live_sound import copied_track, describe_track
 from stages.video_open import is_playlist, open_video
 from stages.video_reader import DEFAULT_RATE, READ_FAILURES_MAX, packets_of
 
 if TYPE_CHECKING:
     from av import Packet
+    from av.audio.stream import AudioStream
     from av.video.frame import VideoFrame
 
     from stages.source import Source
+
+log = logging.getLogger(__name__)
 
 
 class LiveConnection:
@@ -36,6 +41,10 @@ class LiveConnection:
         """Is its end the end? A server or a camera may come back."""
         self.comes_in_bursts = is_playlist(self.container) and not has_end
         """Do many pictures come at once, although they happened one after the other?"""
+        self._sound = copied_track(self.container) if source.rules.sound else None
+        self._heard: list[Packet[AudioStream]] = []
+        self.sound_track: bytes | None = None
+        """What the packets of its sound are, when the first has come: see `Sound`."""
         self.corrupt_packets = 0
         """Packets that could not be decoded, and pictures that lack what was lost on the way."""
 
@@ -70,11 +79,18 @@ class LiveConnection:
             except FFmpegError as error:
                 raise ConnectionLostError(error.strerror) from None
 
+    def take_sound(self) -> list[Packet[AudioStream]]:
+        """The packets of sound that have come since it was asked last."""
+        heard, self._heard = self._heard, []
+        return heard
+
     def close(self) -> None:
         """Hang up."""
         self.container.close()
 
     def _decoded(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        if self._sound is not None and packet.stream_index == self._sound.index and packet.size:
+            self._hear(packet)
         if packet.stream_index != self.stream.index:
             return
         if packet.size == 0 and not self.ends_for_good:
@@ -89,3 +105,12 @@ class LiveConnection:
                 self.corrupt_packets += 1
             else:
                 yield frame
+
+    def _hear(self, packet: Packet[AudioStream]) -> None:
+        try:
+            self.sound_track = self.sound_track or describe_track(packet)
+        except FFmpegError as error:
+            log.warning("%s: its sound cannot be copied (%s)", self._source.label, error.strerror)
+            self._sound = None
+        else:
+            self._heard.append(packet)

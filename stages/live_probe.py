@@ -9,6 +9,7 @@ from stages.conversion import upright_rgb
 from stages.hardware import tell_if_refused
 from stages.live_clock import TIME_BASE
 from stages.live_connection import LiveConnection
+from stages.live_sound import tell_if_left_out
 from stages.source import SourceInfo
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ def probe_live(source: Source) -> SourceInfo:
     connection = LiveConnection(source)
     try:
         picture = next(connection.pictures(), None)
+        if source.rules.sound:
+            tell_if_left_out(source.label, connection.container)
         tell_if_refused(source.label, source.rules, connection.stream.codec_context)
     except ConnectionLostError as error:
         raise SourceError(

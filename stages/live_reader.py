@@ -55,6 +55,7 @@ class LiveReader:
             image=image,
             captured_s=captured.came_s,
             gap=gap,
+            sound=captured.sound,
         )
         return frame, cursor
 

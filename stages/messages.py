@@ -99,6 +99,25 @@ class Cursor:
     """Of a live source. Its cursors may come without a frame although it has not ended: none has come yet."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundPacket:
+    """Some hundredths of a second of sound, as the source has encoded it."""
+
+    pts: int
+    """Presentation time, in the frame's time base."""
+    duration: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """What was heard since the frame before."""
+
+    track: bytes
+    """A NUT file with one packet of the track: its codec, its rate, and whatever a decoder needs to know."""
+    packets: tuple[SoundPacket, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
     """One decoded picture."""
@@ -117,6 +136,8 @@ class Frame:
     """When it came, of a live source: seconds since 1970, UTC."""
     gap: Gap | None = None
     """What is missing right before it, of a live source."""
+    sound: Sound | None = None
+    """Of a live source that has some."""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

@@ -6,7 +6,7 @@
     tracks.jsonl     a line per object and frame
     run.json         written by the pipeline
     .parts/          runs that are written but not joined: of each a .mp4, a .npz that a resumed run goes
-                     on from, and last a .jsonl, by which it counts
+                     on from, and last a .jsonl, by which it counts; a .nut if a live source has sound
     segments/        of a live stream, in place of the first four: a folder of them for each segment, named by
                      its first frame
 
@@ -72,6 +72,10 @@ class Layout:
         """That of the segment of a live stream that begins with this frame."""
         return Layout(self.segments / f"{first_index:06d}")
 
+    def beside(self, first_index: int) -> Layout:
+        """Of a segment, another one of the same stream."""
+        return Layout(self.directory.parent.parent).segment(first_index)
+
     def all_segments(self) -> list[Layout]:
         """Those of a live stream, in their order; none of a file."""
         folders = (path for path in self.segments.glob("*") if path.name.isdecimal())
@@ -96,6 +100,10 @@ class Layout:
 
     def part_video(self, first_index: int) -> Path:
         return self.parts / f"{first_index:06d}.mp4"
+
+    def part_sound(self, first_index: int) -> Path:
+        """Of a live source."""
+        return self.parts / f"{first_index:06d}.nut"
 
     def part_checkpoint(self, first_index: int) -> Path:
         return self.parts / f"{first_index:06d}.npz"

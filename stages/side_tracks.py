@@ -119,8 +119,8 @@ class SideTracks:
 
 
 def _opened(source: Source) -> InputContainer | None:
-    """The source, if it is one that can hold sound. ConnectionLostError if a server has gone meanwhile."""
-    if source.kind != "video":
+    """The source, if it may hold sound that is wanted. ConnectionLostError if a server has gone meanwhile."""
+    if source.kind != "video" or not source.rules.sound:
         return None
     try:
         return open_container(source)

@@ -19,6 +19,7 @@ from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError, PatchWelcomeError
 from av.video.stream import VideoStream
 
+from stages.live_sound import SegmentSound
 from stages.results import Layout, WrittenRun
 from stages.side_tracks import SideTracks
 
@@ -35,7 +36,8 @@ DAMAGED = (ArgumentError, InvalidDataError, PatchWelcomeError)
 def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path: Path) -> None:
     """Write all runs, and sound and subtitles of the source, to `path`."""
     movie = {"movflags": "+faststart"}
-    with av.open(str(path), "w", format="mp4", options=movie) as output, SideTracks(source) as others:
+    side_tracks = SegmentSound(layout, runs, source.label) if source.is_live else SideTracks(source)
+    with av.open(str(path), "w", format="mp4", options=movie) as output, side_tracks as others:
         zero_s = _zero_s(source, runs, others.start_s)
         video = _add_video(output, layout, runs[0])
         others.add_to(output)

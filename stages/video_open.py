@@ -76,7 +76,7 @@ def _live_options(source: Source) -> dict[str, str]:
     if source.paths[0].lower().startswith("rtsp"):
         options |= {
             "rtsp_transport": source.rules.rtsp_transport,
-            "allowed_media_types": "video",
+            "allowed_media_types": "video+audio" if source.rules.sound else "video",
             "fflags": "nobuffer",  # what comes while it is probed is old, and would come in a burst
         }
     return options

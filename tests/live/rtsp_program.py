@@ -1,12 +1,12 @@
 """A program that serves pictures by RTSP through GStreamer; run by a Python that has its binding (Debian's
 has).
 
-    python3 rtsp_program.py PORT RATE PICTURES... [--user-password U:P] [--certificate PEM]
+    python3 rtsp_program.py PORT RATE PICTURES... [--user-password U:P] [--certificate PEM] [--sound aac|alaw]
 
 PICTURES are files of access units, as `rtsp_server.write_pictures` makes them; the first one is served again
-and again at rtsp://127.0.0.1:PORT/cam, with times that go on. On standard input, a line each: `jump S` moves
-the times by S seconds, `show N` serves the Nth file from its next keyframe on. It prints `ready` when it
-listens.
+and again at rtsp://127.0.0.1:PORT/cam, with times that go on; `--sound` adds a tone. On standard input, a
+line each: `jump S` moves the times by S seconds, `show N` serves the Nth file from its next keyframe on. It
+prints `ready` when it listens.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 PIPELINE = (
     "( appsrc name=pictures is-live=true format=time do-timestamp=false "
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
-    "! h264parse ! rtph264pay name=pay0 pt=96 )"
+    "! h264parse ! rtph264pay name=pay0 pt=96 {sound})"
 )
+TONE = "audiotestsrc is-live=true ! audio/x-raw,channels=1,rate={rate} ! {coder} name=pay1 pt=97 "
+SOUNDS = {
+    "aac": TONE.format(rate=48000, coder="voaacenc ! aacparse ! rtpmp4gpay"),
+    "alaw": TONE.format(rate=8000, coder="alawenc ! rtppcmapay"),
+}
 
 
 class Pictures:
@@ -104,13 +109,14 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--user-password")
     parser.add_argument("--certificate")
+    parser.add_argument("--sound", choices=SOUNDS)
     options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(options.port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(PIPELINE)
+    factory.set_launch(PIPELINE.format(sound=SOUNDS.get(options.sound, "")))
     factory.set_shared(False)
     pictures = Pictures(options.files, options.rate)
     factory.connect("media-configure", pictures.feed)

@@ -73,7 +73,9 @@ class RtspServer:
         rate: float = RATE,
         user_password: str | None = None,
         certificate: Path | None = None,
+        sound: str | None = None,
     ) -> None:
+        """`sound`: codec of a tone that goes with the pictures."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = str(free.getsockname()[1])
@@ -82,6 +84,7 @@ class RtspServer:
         self._options = [str(rate), *map(str, files)]
         self._options += ["--user-password", user_password] if user_password else []
         self._options += ["--certificate", str(certificate)] if certificate else []
+        self._options += ["--sound", sound] if sound else []
         self.start()
 
     def start(self) -> None:
