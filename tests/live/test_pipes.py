@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from tests.live.running import options_of, results_of, status_of
+from tests.live.running import check_segments, options_of, results_of, status_of, wait_for
 from tests.media import make_video
 
 NUM_FRAMES = 60
@@ -88,15 +89,28 @@ def test_a_pipe_into_which_nothing_is_written_is_given_up(tmp_path: Path, weight
     assert (done.returncode, "-: nothing came within 2 s" in done.stderr) == (2, True)
 
 
-def test_a_live_stream_is_not_gone_on_with(tmp_path: Path, clip: Path, weights: Path) -> None:
+def test_what_another_program_writes_later_goes_on_behind_a_gap(
+    tmp_path: Path, clip: Path, weights: Path
+) -> None:
     command = options_of("-", tmp_path, weights, "local")
-    for options, code in (((), 0), (("--resume",), 2)):
+    with (
+        subprocess.Popen(writing(clip, "-", "mpegts", "-re"), stdout=subprocess.PIPE) as writer,
+        subprocess.Popen(command, stdin=writer.stdout) as run,
+    ):
+        wait_for(tmp_path / "stdin", "live")
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=60) == 130
+        writer.kill()
+    num_before = len(results_of(tmp_path / "stdin"))
+    for told in ("", "was complete already"):
         with subprocess.Popen(
             writing(clip, "-", "mpegts"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as writer:
             done = subprocess.run(
-                [*command, *options], stdin=writer.stdout, capture_output=True, text=True, timeout=100
+                [*command, "--resume"], stdin=writer.stdout, capture_output=True, text=True, timeout=100
             )
-        assert done.returncode == code
-    assert "stdin: a live stream cannot be gone on with" in done.stderr
-    assert len(results_of(tmp_path / "stdin")) == NUM_FRAMES
+        assert done.returncode == 0
+        assert told in done.stderr
+        assert len(results_of(tmp_path / "stdin")) == num_before + NUM_FRAMES
+    assert status_of(tmp_path / "stdin")["live"]["gaps"] == 1
+    check_segments(tmp_path / "stdin")
