@@ -13,7 +13,6 @@ from configs.schema import Settings
 from pipeline.budget import budget_bytes, fit, for_live, needed_bytes
 from pipeline.relay import relayed
 from pipeline.runner import run
-from stages.hardware import usable
 from stages.inspection import Inspection, inspect
 from stages.source import Source, SourceInfo, probe
 from stages.video_open import recognised
@@ -42,7 +41,7 @@ def diagnose(source: Source, settings: Settings) -> Diagnosis:
     Raises what a run would raise before its first frame: SourceError, SettingsError, WeightsError.
     """
     with relayed([source]) as ((reachable,), _):
-        return _diagnose(recognised(replace(reachable, rules=usable(settings.input))), settings)
+        return _diagnose(recognised(replace(reachable, rules=settings.input)), settings)
 
 
 def _diagnose(source: Source, settings: Settings) -> Diagnosis:

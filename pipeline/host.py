@@ -72,7 +72,10 @@ class EncodeCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishCall:
-    """Join all runs that were written of a folder of results. Inputs: source."""
+    """Join all runs that were written of a folder of results.
+
+    Inputs: source, the report of the run before.
+    """
 
     stream: str
     output: str

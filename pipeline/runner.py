@@ -78,7 +78,6 @@ def run(
 
     `resume`: go on where an earlier run into `output` stopped, with the results of one that did not.
     """
-    from stages.hardware import usable
     from stages.source import probe
     from stages.video_open import recognised
 
@@ -89,7 +88,6 @@ def run(
             f"{pipe.label}: a Ray Client reads no pipe; write it into a file, or run on the head"
         )
     with relayed(sources) as (sources, relays_settled):
-        settings = settings.model_copy(update={"input": usable(settings.input)})
         sources = [recognised(replace(source, rules=settings.input)) for source in sources]
         infos = [probe(source) for source in sources]
         relays_settled.set()

@@ -53,7 +53,10 @@ class Run:
 
 
 class RunWriter:
-    """The encoder's side of one stream. Runs are chained: after one that failed, none is written."""
+    """The encoder's side of one stream.
+
+    Runs and joinings are chained: after one that failed, none is done.
+    """
 
     def __init__(
         self,
@@ -100,8 +103,8 @@ class RunWriter:
         """Submit full runs, and segments to be joined, while fewer than two wait; with `flush`, all."""
         while len(self._runs) < PENDING_RUNS:
             if self._unjoined is not None:
-                joined = self._join(self._unjoined, keep_parts=False)
-                self._runs.append(Run(batches=(), segment=self._unjoined, report=joined))
+                self._last_report = self._join(self._unjoined, self._last_report, keep_parts=False)
+                self._runs.append(Run(batches=(), segment=self._unjoined, report=self._last_report))
                 self._unjoined = None
             elif self._gathered and (flush or self._has_full_run()):
                 self._submit_run()
@@ -135,14 +138,15 @@ class RunWriter:
         if segment != self._segment:
             self._segment, self._unjoined = segment, self._segment
 
-    def _join(self, segment: int | None, *, keep_parts: bool) -> Ref:
+    def _join(self, segment: int | None, after: Ref | None, *, keep_parts: bool) -> Ref:
+        """`after`: the report of what has to be written before it."""
         call = FinishCall(
             stream=self._stream,
             output=self._folder(segment),
             first_index=segment or 0,
             keep_parts=keep_parts,
         )
-        (joined,) = self._executor.submit(ENCODE, call, [self._source], 1)
+        (joined,) = self._executor.submit(ENCODE, call, [self._source, after], 1)
         return joined
 
     def _folder(self, segment: int | None) -> str:
@@ -170,7 +174,7 @@ class RunWriter:
                 self._runs.clear()
                 raise
             except Exception:
-                self._segment, self._unjoined = self._written_segment, None
+                self._segment = self._written_segment
                 self.forget()
                 raise
             self._runs.popleft()
@@ -183,12 +187,13 @@ class RunWriter:
 
     def forget(self) -> None:
         """Write no more frames."""
+        self._unjoined = None
         self._runs.clear()
         self._gathered.clear()
 
     def join(self) -> Ref:
         """Submit the joining of all runs written of the last segment, or of a stream without segments."""
-        return self._join(self._segment, keep_parts=True)
+        return self._join(self._segment, None, keep_parts=True)
 
 
 def _num_frames(batches: Iterable[DoneBatch]) -> int:

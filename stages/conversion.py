@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,9 +37,10 @@ def upright_rgb(frame: VideoFrame, size: Size, *, deinterlace: bool) -> np.ndarr
 def _one_field(frame: VideoFrame) -> VideoFrame:
     graph = Graph()
     graph.threads = 1
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
-    )
+    # with its colours, as formats that the filter does not take are changed before it
+    described = f"width={frame.width}:height={frame.height}:pix_fmt={frame.format.name}:time_base=1"
+    colours = f"colorspace={frame.colorspace}:range={frame.color_range}"
+    source = graph.add("buffer", f"{described}:{colours}")
     graph.link_nodes(source, graph.add(*DEINTERLACER), graph.add("buffersink")).configure()
     graph.vpush(frame)
     graph.vpush(None)  # the filter holds a picture back

@@ -134,7 +134,7 @@ def _write_sound(layout: Layout, frames: Sequence[Frame]) -> None:
         from stages.live_sound import write_sound
 
         with results.replacing(layout.part_sound(frames[0].index)) as path:
-            write_sound(path, sounds, frames[0].time_base)
+            write_sound(path, sounds)
 
 
 def _write_ids(layout: Layout, panoptic: Panoptic) -> None:

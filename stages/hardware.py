@@ -20,21 +20,18 @@ log = logging.getLogger(__name__)
 NONE = "none"
 
 
-def usable(rules: InputSettings) -> InputSettings:
-    """The rules; with decoding on the processor, which a line says, where the hardware is missing."""
-    if rules.hwaccel == NONE or _is_there(rules.hwaccel):
-        return rules
-    return rules.model_copy(update={"hwaccel": NONE})
-
-
 def decoder(rules: InputSettings) -> HWAccel | None:
-    """For `av.open`; the processor decodes what the hardware refuses."""
-    return None if rules.hwaccel == NONE else HWAccel(rules.hwaccel)
+    """For `av.open`; None, which a line says, where this process sees no such hardware.
+
+    The processor decodes what the hardware refuses.
+    """
+    is_usable = rules.hwaccel != NONE and _is_there(rules.hwaccel)
+    return HWAccel(rules.hwaccel) if is_usable else None
 
 
 def tell_if_refused(label: str, rules: InputSettings, context: VideoCodecContext) -> None:
     """Say so in a line if the processor decodes what the hardware should; when one picture is decoded."""
-    if rules.hwaccel not in (NONE, context.pix_fmt):
+    if decoder(rules) is not None and context.pix_fmt != rules.hwaccel:
         log.warning(
             "%s: %s decodes no %s (%s), so the processor does",
             label,

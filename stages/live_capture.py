@@ -9,16 +9,17 @@ tries in a row have failed.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from configs.errors import ConnectionLostError, SourceError
 from stages.live_clock import TIME_BASE, LiveClock
-from stages.live_connection import LiveConnection
+from stages.live_connection import MOST_SOUND_PACKETS, LiveConnection
 from stages.messages import Gap, LiveState, Sound, SoundPacket
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from stages.source import Source
 
+log = logging.getLogger(__name__)
 WAIT_S = 0.003
 """How long the next picture is waited for: a pipe's is decoded by then. Other streams wait meanwhile."""
 FIRST_PAUSE_S = 0.5
@@ -35,8 +37,10 @@ STALLED_S = 2.0
 STALLED_PICTURES = 5
 STEADY_S = 3.0
 """A connection that has shown pictures for so long was a good one: trying begins anew when it is lost."""
-MOST_SOUND_PACKETS = 3000
-"""About a minute of AAC is kept while nobody takes a picture."""
+SOUND_OVERLAP = round(0.01 / TIME_BASE)
+"""Packets may overlap by so much, as clocks jitter; more is what was heard already."""
+SOUND_APART_S = 5
+"""What was heard is not farther than this from the picture that comes next."""
 ENDED = "the source has ended"
 
 
@@ -53,8 +57,8 @@ class Captured:
     """Seconds since 1970, UTC."""
     gap: Gap | None
     """What is missing before it, or before those that were left out for it."""
-    sound: Sound | None = None
-    """What was heard since the last picture that was taken."""
+    sound: Sound | None
+    """What was heard since the last picture that was held and taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +92,11 @@ class LiveCapture:
         self._lost_for = "" if last_came_s is None else "the process that read it was started anew"
         """Why a stretch is missing before the next picture; empty: none is, as far as is known."""
         self._heard: deque[SoundPacket] = deque(maxlen=MOST_SOUND_PACKETS)
-        """Since the last picture that was taken."""
-        self._sound_track: bytes | None = None
+        """Since the last picture that was held and taken; but for what is in the slot with one."""
+        self._heard_until = 0
+        """Where the last packet of sound ended."""
+        self._told_apart = False
+        """Was it said that sound is left out?"""
         self._gap: Gap | None = None
         """What is missing before the next picture that comes into the slot."""
         self._stalled_s = STALLED_S
@@ -109,7 +116,6 @@ class LiveCapture:
                 self._changed.wait_for(lambda: self._slot or self._error or self._state != "live", WAIT_S)
             captured, self._slot = self._slot, None
             if captured is not None:
-                captured = replace(captured, sound=self._take_sound())
                 self._waiting_since_s = time.time()
                 self._changed.notify_all()
             elif self._error is not None:
@@ -204,20 +210,23 @@ class LiveCapture:
         came_s = time.time()
         pts = self._clock.pts(source_s, came_s)
         with self._changed:
-            self._hear(connection)
             missing = self._missing_before(came_s, pts)
             if self._waits(connection):
                 self._changed.wait_for(lambda: self._slot is None or self._closing.is_set())
             self._gap = _joined(self._gap, missing)
+            self._hear(connection, pts)
             self._last_came_s, self._last_pts, self._lost_for = came_s, pts, ""
             self._waiting_since_s = time.time()
             if self._is_over(pts):
                 self._set_state("ended")
             elif self._num_seen % self._source.stride == 0:
                 self._num_dropped += self._slot is not None
+                sound = self._heard_until_now(connection)
                 gap = _joined(self._slot.gap if self._slot is not None else None, self._gap)
                 duration = max(1, round(self._source.stride / connection.rate / TIME_BASE))
-                self._slot = Captured(frame=frame, pts=pts, duration=duration, came_s=came_s, gap=gap)
+                self._slot = Captured(
+                    frame=frame, pts=pts, duration=duration, came_s=came_s, gap=gap, sound=sound
+                )
                 self._gap = None
                 self._changed.notify_all()
             self._num_seen += 1
@@ -243,22 +252,34 @@ class LiveCapture:
         reason = f"the source showed nothing for {step_s:.1f} s"
         return Gap(start_s=self._last_came_s, end_s=self._last_came_s + step_s, reason=reason)
 
-    def _hear(self, connection: LiveConnection) -> None:
-        self._sound_track = connection.sound_track
+    def _hear(self, connection: LiveConnection, picture_pts: int) -> None:
+        """Take what was heard before a picture, but for what is far from it."""
         for packet in connection.take_sound():
-            pts = self._clock.at(packet.pts * packet.time_base) if packet.pts is not None else None
-            if pts is not None:
+            if packet.pts is None:
+                continue
+            pts = self._clock.at(packet.pts * packet.time_base, near=picture_pts)
+            if pts is None or pts < 0:
+                continue
+            apart_s = float(abs(pts - picture_pts) * TIME_BASE)
+            if apart_s > SOUND_APART_S:
+                if not self._told_apart:
+                    log.warning("%s: sound %.0f s from its picture is left out", self._source.label, apart_s)
+                self._told_apart = True
+            elif pts >= self._heard_until - SOUND_OVERLAP:
                 duration = round((packet.duration or 0) * packet.time_base / TIME_BASE)
                 self._heard.append(SoundPacket(pts=pts, duration=duration, content=bytes(packet)))
+                self._heard_until = pts + duration
+
+    def _heard_until_now(self, connection: LiveConnection) -> Sound | None:
+        """What goes with a new picture: also what went with the one that it takes the place of."""
+        held = self._slot.sound.packets if self._slot is not None and self._slot.sound is not None else ()
+        packets = (*held, *self._heard)[-MOST_SOUND_PACKETS:]
+        self._heard.clear()
+        if not packets or connection.sound_track is None:
+            return None
+        return Sound(track=connection.sound_track, packets=packets)
 
     # both threads, with the lock
-
-    def _take_sound(self) -> Sound | None:
-        heard = tuple(self._heard)
-        self._heard.clear()
-        if not heard or self._sound_track is None:
-            return None
-        return Sound(track=self._sound_track, packets=heard)
 
     def _status(self) -> CaptureStatus:
         state, since_s = self._state, self._since_s

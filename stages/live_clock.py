@@ -28,8 +28,12 @@ class LiveClock:
         """When the first picture came: seconds since 1970, UTC."""
         self.num_jumps = 0
         self._last_pts = last_pts
+        self._step = 1
+        """From the picture before the last one to that."""
         self._shift_s: Fraction | None = None
         """What is added to the source's times; None before the first picture of a connection."""
+        self._shift_before_s: Fraction | None = None
+        """The same before the last jump; None without one."""
         self._before: tuple[Fraction, float] | None = None
         """Source's time of the picture before, and when it came."""
 
@@ -39,7 +43,7 @@ class LiveClock:
         `in_real_time`: what it shows happens now, so its times cannot run ahead of the wall clock.
         """
         self._in_real_time = in_real_time
-        self._shift_s = self._before = None
+        self._shift_s = self._shift_before_s = self._before = None
 
     def pts(self, source_s: Fraction | None, came_s: float) -> int:
         """The time of the next picture, in units of `TIME_BASE`.
@@ -55,18 +59,27 @@ class LiveClock:
             jumps = self._jumps(source_s, came_s)
             self.num_jumps += jumps
             if self._shift_s is None or jumps:
-                self._shift_s = elapsed_s - source_s
+                self._shift_before_s, self._shift_s = self._shift_s, elapsed_s - source_s
+                if self._last_pts is not None and not self._in_real_time:
+                    # a pipe may have been read faster than its pictures happened
+                    self._shift_s = max(self._shift_s, (self._last_pts + self._step) * TIME_BASE - source_s)
             self._before = source_s, came_s
             time_s = source_s + self._shift_s
         pts = max(0, round(time_s / TIME_BASE))
         if self._last_pts is not None:
             pts = max(pts, self._last_pts + 1)
+            self._step = pts - self._last_pts
         self._last_pts = pts
         return pts
 
-    def at(self, source_s: Fraction) -> int | None:
-        """The time of what the source tells beside its pictures; None before a connection's first one."""
-        return None if self._shift_s is None else round((source_s + self._shift_s) / TIME_BASE)
+    def at(self, source_s: Fraction, near: int) -> int | None:
+        """The time of what the source tells beside its pictures; None before a connection's first one.
+
+        Around a jump it may be of either side: that which is nearer to the time `near`.
+        """
+        shifts_s = (shift_s for shift_s in (self._shift_s, self._shift_before_s) if shift_s is not None)
+        times = (round((source_s + shift_s) / TIME_BASE) for shift_s in shifts_s)
+        return min(times, key=lambda time: abs(time - near), default=None)
 
     def now(self) -> int:
         """The time that a picture would get that comes now from a new connection."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_SOUND_PACKETS = 3000
+"""About a minute of AAC is kept while no picture comes, or nobody takes one."""
+
 
 class LiveConnection:
     """An open live source. SourceError, as it is made, if it cannot be opened."""
@@ -42,7 +46,7 @@ class LiveConnection:
         self.comes_in_bursts = is_playlist(self.container) and not has_end
         """Do many pictures come at once, although they happened one after the other?"""
         self._sound = copied_track(self.container) if source.rules.sound else None
-        self._heard: list[Packet[AudioStream]] = []
+        self._heard = self._nothing_heard()
         self.sound_track: bytes | None = None
         """What the packets of its sound are, when the first has come: see `Sound`."""
         self.corrupt_packets = 0
@@ -79,10 +83,13 @@ class LiveConnection:
             except FFmpegError as error:
                 raise ConnectionLostError(error.strerror) from None
 
-    def take_sound(self) -> list[Packet[AudioStream]]:
+    def take_sound(self) -> Iterable[Packet[AudioStream]]:
         """The packets of sound that have come since it was asked last."""
-        heard, self._heard = self._heard, []
+        heard, self._heard = self._heard, self._nothing_heard()
         return heard
+
+    def _nothing_heard(self) -> deque[Packet[AudioStream]]:
+        return deque(maxlen=MOST_SOUND_PACKETS)
 
     def close(self) -> None:
         """Hang up."""
@@ -109,8 +116,8 @@ class LiveConnection:
     def _hear(self, packet: Packet[AudioStream]) -> None:
         try:
             self.sound_track = self.sound_track or describe_track(packet)
-        except FFmpegError as error:
-            log.warning("%s: its sound cannot be copied (%s)", self._source.label, error.strerror)
+        except (FFmpegError, ValueError) as error:
+            log.warning("%s: its sound cannot be copied (%s)", self._source.label, error)
             self._sound = None
         else:
             self._heard.append(packet)

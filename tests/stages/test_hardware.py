@@ -10,7 +10,7 @@ import torch
 
 from configs.schema import InputSettings, Settings
 from stages.decode import DecodeStage
-from stages.hardware import usable
+from stages.hardware import decoder
 from stages.messages import Frame
 from stages.source import Source, probe
 from tests.media import make_video
@@ -30,10 +30,15 @@ def frames_of(source: Source) -> list[Frame]:
 
 
 @pytest.mark.skipif(has_card, reason="there is a card")
-def test_without_a_card_the_processor_decodes_and_a_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_card_the_processor_decodes_and_a_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = make_video(tmp_path / "clip.mp4", num_frames=3)
+    on_processor = Source(name="clip", kind="video", paths=(str(path),))
     with caplog.at_level(logging.WARNING):
-        rules = [usable(CUDA) for _ in range(2)]
-    assert [rule.hwaccel for rule in rules] == ["none", "none"]
+        frames = frames_of(replace(on_processor, rules=CUDA))
+    for here, there in zip(frames_of(on_processor), frames, strict=True):
+        assert np.array_equal(here.image, there.image)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) <= 1, "once a process, which an earlier test may have been"
     assert all("there is no cuda here" in line and "the processor decodes" in line for line in said)
@@ -46,7 +51,7 @@ def test_a_card_decodes_the_same_pictures(tmp_path: Path, codec: str) -> None:
     path = make_video(tmp_path / "clip.mp4", num_frames=20, size=(256, 448), codec=codec, b_frames=2)
     on_processor = Source(name="clip", kind="video", paths=(str(path),))
     on_card = replace(on_processor, rules=CUDA)
-    assert usable(CUDA) == CUDA
+    assert decoder(CUDA) is not None
     assert probe(on_card) == probe(on_processor)
     assert len(frames_of(on_card)) == 20
     for here, there in zip(frames_of(on_processor), frames_of(on_card), strict=True):

@@ -65,3 +65,21 @@ def test_another_process_goes_on_by_the_same_clock() -> None:
     clock = LiveClock(began_s=NOON, last_pts=50 * SECOND)
     assert clock.pts(Fraction(3), NOON + 49) == 50 * SECOND + 1
     assert clock.pts(Fraction(5), NOON + 51) == 51 * SECOND
+
+
+def test_what_was_read_faster_than_it_happened_goes_on_with_its_own_distances() -> None:
+    clock = LiveClock(began_s=NOON, last_pts=60 * SECOND)
+    clock.connect(in_real_time=False)
+    times = [clock.pts(Fraction(number, 25), NOON + 10 + number / 1000) for number in range(3)]
+    assert times == [60 * SECOND + 1 + number * SECOND // 25 for number in range(3)]
+    assert clock.at(Fraction(1, 25), near=times[2]) == times[1]
+
+
+def test_what_is_beside_the_pictures_is_on_the_nearer_side_of_a_jump() -> None:
+    clock = LiveClock()
+    assert clock.at(Fraction(1), near=0) is None
+    clock.pts(Fraction(100), NOON)
+    clock.pts(Fraction(104), NOON + 4)
+    jumped = clock.pts(Fraction(50), NOON + 4.5)
+    assert clock.at(Fraction(49), near=jumped) == jumped - SECOND
+    assert clock.at(Fraction(104), near=jumped) == 4 * SECOND
