@@ -31,7 +31,8 @@ check: lint
 	$(BIN)/python -m pytest -q -m "not slow and not gpu"
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -q -m alone
 
 bench: setup
 	$(BIN)/python -m benchmarks.throughput "$(CLIP)"

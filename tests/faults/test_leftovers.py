@@ -25,7 +25,7 @@ from stages import build_stage
 from stages.source import expand_sources
 from tests.pipeline.random_network import OBJECTS, write_moving_pictures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NUM_FRAMES = 40

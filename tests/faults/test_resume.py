@@ -135,7 +135,7 @@ def test_runs_of_one_frame_go_on_as_well(weights: Path, pictures: Path, tmp_path
 def test_a_run_whose_joining_was_cut_off_is_joined(
     golden: dict[str, str], weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def press_again(*_: object) -> None:
+    def press_again(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -44,11 +44,11 @@ def description_of(segment: Path) -> dict[str, Any]:
     return description
 
 
-def wait_for(folder: Path, state: str, timeout_s: float = 60.0) -> dict[str, Any]:
-    """run.json as soon as it tells that state."""
+def wait_for(folder: Path, state: str, timeout_s: float = 60.0, since_s: float = 0.0) -> dict[str, Any]:
+    """run.json as soon as it tells that state, written at that time or later."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
-        if (folder / "run.json").exists():
+        if (folder / "run.json").exists() and (folder / "run.json").stat().st_mtime >= since_s:
             status = status_of(folder)
             if status.get("live", {}).get("state") == state:
                 return status

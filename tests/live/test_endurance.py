@@ -11,7 +11,7 @@ from benchmarks.endurance import watch
 from tests.live.rtsp_server import RtspServer, needs_rtsp, write_pictures
 from tests.pipeline.random_network import OBJECTS, moving_picture
 
-pytestmark = [needs_rtsp, pytest.mark.slow, pytest.mark.timeout(12_000)]
+pytestmark = [needs_rtsp, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(12_000)]
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "3"))
 

@@ -93,7 +93,9 @@ def test_sound_goes_on_behind_a_jump_of_the_clock(tmp_path: Path, flashing: Path
     assert status_of(tmp_path / "stdin")["live"]["clock_jumps"] == 1
     video = Layout(tmp_path / "stdin").segment(0).video
     assert len(flashes_s(video)) == 2 * len(FLASHES_S)
-    assert onsets_s(video) == pytest.approx(flashes_s(video), abs=0.002)
+    assert onsets_s(video) == pytest.approx(flashes_s(video), abs=0.025), (
+        "a packet at the jump may be left out"
+    )
 
 
 def test_segments_share_the_sound_among_them(tmp_path: Path, flashing: Path, weights: Path) -> None:
