@@ -38,9 +38,9 @@ STALLED_PICTURES = 5
 STEADY_S = 3.0
 """A connection that has shown pictures for so long was a good one: trying begins anew when it is lost."""
 SOUND_OVERLAP = round(0.01 / TIME_BASE)
-"""Packets may overlap by so much, as clocks jitter; more is what was heard already."""
+"""Packets may overlap by so much, or half of themselves, as clocks jitter; more was heard already."""
 SOUND_APART_S = 5
-"""What was heard is not farther than this from the picture that comes next."""
+"""What was heard lies between two pictures, or not farther than this from them."""
 ENDED = "the source has ended"
 
 
@@ -260,19 +260,22 @@ class LiveCapture:
             pts = self._clock.at(packet.pts * packet.time_base, near=picture_pts)
             if pts is None or pts < 0:
                 continue
-            apart_s = float(abs(pts - picture_pts) * TIME_BASE)
+            apart_s = float(max(self._last_pts - pts, pts - picture_pts) * TIME_BASE)
             if apart_s > SOUND_APART_S:
                 if not self._told_apart:
                     log.warning("%s: sound %.0f s from its picture is left out", self._source.label, apart_s)
                 self._told_apart = True
-            elif pts >= self._heard_until - SOUND_OVERLAP:
-                duration = round((packet.duration or 0) * packet.time_base / TIME_BASE)
+                continue
+            duration = round((packet.duration or 0) * packet.time_base / TIME_BASE)
+            if pts >= self._heard_until - max(SOUND_OVERLAP, duration // 2):
                 self._heard.append(SoundPacket(pts=pts, duration=duration, content=bytes(packet)))
                 self._heard_until = pts + duration
 
     def _heard_until_now(self, connection: LiveConnection) -> Sound | None:
         """What goes with a new picture: also what went with the one that it takes the place of."""
-        held = self._slot.sound.packets if self._slot is not None and self._slot.sound is not None else ()
+        held: tuple[SoundPacket, ...] = ()
+        if self._slot is not None and self._slot.sound is not None and self._gap is None:
+            held = self._slot.sound.packets
         packets = (*held, *self._heard)[-MOST_SOUND_PACKETS:]
         self._heard.clear()
         if not packets or connection.sound_track is None:

@@ -18,6 +18,10 @@ AHEAD_S = 5.0
 """One that runs ahead of the wall clock by more than this from one picture to the next has jumped, too."""
 
 
+AROUND_S = 2.0
+"""For how long after a jump sound may still be of the time before it."""
+
+
 class LiveClock:
     """Gives each picture its time, which always increases."""
 
@@ -33,7 +37,9 @@ class LiveClock:
         self._shift_s: Fraction | None = None
         """What is added to the source's times; None before the first picture of a connection."""
         self._shift_before_s: Fraction | None = None
-        """The same before the last jump; None without one."""
+        """The same before the last jump, for a while; None without one."""
+        self._jumped_s = 0.0
+        """When that was."""
         self._before: tuple[Fraction, float] | None = None
         """Source's time of the picture before, and when it came."""
 
@@ -59,10 +65,10 @@ class LiveClock:
             jumps = self._jumps(source_s, came_s)
             self.num_jumps += jumps
             if self._shift_s is None or jumps:
-                self._shift_before_s, self._shift_s = self._shift_s, elapsed_s - source_s
-                if self._last_pts is not None and not self._in_real_time:
-                    # a pipe may have been read faster than its pictures happened
-                    self._shift_s = max(self._shift_s, (self._last_pts + self._step) * TIME_BASE - source_s)
+                self._shift_before_s, self._jumped_s = self._shift_s, came_s
+                self._shift_s = self._goes_on_at_s(elapsed_s, came_s) - source_s
+            elif came_s - self._jumped_s > AROUND_S:
+                self._shift_before_s = None
             self._before = source_s, came_s
             time_s = source_s + self._shift_s
         pts = max(0, round(time_s / TIME_BASE))
@@ -71,6 +77,18 @@ class LiveClock:
             self._step = pts - self._last_pts
         self._last_pts = pts
         return pts
+
+    def _goes_on_at_s(self, elapsed_s: Fraction, came_s: float) -> Fraction:
+        """The time of the first picture of a connection, or behind a jump.
+
+        A pipe may be read faster or more slowly than its pictures happened.
+        """
+        if self._in_real_time or self._last_pts is None:
+            return elapsed_s
+        last_s, step_s = self._last_pts * TIME_BASE, self._step * TIME_BASE
+        if self._before is None:
+            return max(elapsed_s, last_s + step_s)
+        return last_s + max(step_s, Fraction(came_s - self._before[1]))
 
     def at(self, source_s: Fraction, near: int) -> int | None:
         """The time of what the source tells beside its pictures; None before a connection's first one.

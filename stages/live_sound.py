@@ -74,7 +74,7 @@ def write_sound(path: Path, sounds: Sequence[Sound]) -> None:
 
 def read_sound(path: Path) -> Sound:
     """All packets of a file that `write_sound` has written."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         content, ends = file["content"].tobytes(), np.cumsum(file["lengths"]).tolist()
         packets = tuple(
             SoundPacket(pts=pts, duration=duration, content=content[end - length : end])
@@ -90,7 +90,7 @@ class SegmentSound:
 
     Sound may come a little earlier or later than the pictures that it belongs to. So what comes with the
     first run of the next segment may belong to the end of this one, and what came with this one to the next:
-    that is put among the next one's parts.
+    that is put among the next one's parts. All of it is held in memory, some 16 kB for each second.
     """
 
     start_s = Fraction(0)

@@ -11,7 +11,7 @@
                      its first frame
 
 Every file is written under a temporary name and renamed. Joining streams from the parts: its memory
-does not depend on the length of the video.
+does not depend on the length of the video, but for the sound of a live source's segment.
 """
 
 from __future__ import annotations

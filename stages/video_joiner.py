@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import av
 from av.container import OutputContainer
@@ -33,6 +34,10 @@ DAMAGED = (ArgumentError, InvalidDataError, PatchWelcomeError)
 """What an MP4 says to packets that it cannot take."""
 
 
+BROKEN_SOUND = (FFmpegError, ValueError, EOFError, KeyError, BadZipFile)
+"""What is raised by a track that cannot be muxed, or a damaged file of packets."""
+
+
 def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path: Path) -> None:
     """Write all runs, and sound and subtitles of the source, to `path`."""
     nothing_or_of_file = SideTracks(source)
@@ -41,7 +46,9 @@ def join_video(source: Source, layout: Layout, runs: Sequence[WrittenRun], path:
         return
     try:
         _join(source, layout, runs, path, SegmentSound(layout, runs, source.label))
-    except (FFmpegError, ValueError) as error:  # which would fail again and again
+    except OSError:  # a full disk is no fault of the sound
+        raise
+    except BROKEN_SOUND as error:  # which would fail again and again
         log.warning("%s: the sound of %s cannot be joined (%s)", source.label, layout.directory, error)
         _join(source, layout, runs, path, nothing_or_of_file)
 

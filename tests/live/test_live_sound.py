@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from stages.results import Layout
 from tests.live.rtsp_server import RtspServer, needs_rtsp, write_pictures
 from tests.live.running import check_segments, options_of, results_of, status_of
+from tests.live.watching import Watcher, live
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +99,31 @@ def test_sound_goes_on_behind_a_jump_of_the_clock(tmp_path: Path, flashing: Path
     assert onsets_s(video) == pytest.approx(flashes_s(video), abs=0.025), (
         "a packet at the jump may be left out"
     )
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_nothing_is_lost_of_the_sound_of_pictures_that_are_left_out(
+    tmp_path: Path, flashing: Path, stride: int
+) -> None:
+    pipe = tmp_path / "camera.ts"
+    os.mkfifo(pipe)
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-re", "-i", str(flashing), "-c", "copy"]
+    with subprocess.Popen([*program, "-y", "-f", "mpegts", str(pipe)]):
+        watcher = Watcher(replace(live(str(pipe), on_full="newest"), stride=stride))
+        while watcher.cursor is None or not watcher.cursor.ended:
+            watcher.look()
+            assert watcher.latest is not None
+            watcher.cursor = watcher.latest
+            time.sleep(0.3)
+        watcher.close()
+    assert len(watcher.frames) < 25, "of 125"
+    heard = [packet for frame in watcher.frames if frame.sound for packet in frame.sound.packets]
+    with av.open(str(flashing)) as container:
+        sent = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    first = sent.index(heard[0].content)
+    assert first < 3
+    assert [packet.content for packet in heard] == sent[first : first + len(heard)]
+    assert len(heard) > 200, "of 235: what comes behind the last picture is left out"
 
 
 def test_segments_share_the_sound_among_them(tmp_path: Path, flashing: Path, weights: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
+
 from stages.live_clock import LiveClock
 
 SECOND = 90_000
@@ -83,3 +85,22 @@ def test_what_is_beside_the_pictures_is_on_the_nearer_side_of_a_jump() -> None:
     jumped = clock.pts(Fraction(50), NOON + 4.5)
     assert clock.at(Fraction(49), near=jumped) == jumped - SECOND
     assert clock.at(Fraction(104), near=jumped) == 4 * SECOND
+
+
+def test_what_is_read_more_slowly_than_it_happened_goes_on_behind_a_jump_without_a_gap() -> None:
+    clock = LiveClock()
+    clock.connect(in_real_time=False)
+    times = [clock.pts(Fraction(number % 50, 25), NOON + number / 5) for number in range(52)]
+    assert times[:50] == [number * SECOND // 25 for number in range(50)]
+    assert times[50] - times[49] == pytest.approx(SECOND / 5, abs=1), "at most what it took to read"
+    assert times[51] - times[50] == SECOND // 25
+
+
+def test_the_time_before_a_jump_is_forgotten_after_a_while() -> None:
+    clock = LiveClock()
+    for number in range(10):
+        clock.pts(Fraction(number), NOON + number)
+    for number in range(5):
+        last = clock.pts(Fraction(7 + number), NOON + 10 + number)  # 3 s back, and on
+    assert clock.num_jumps == 1
+    assert clock.at(Fraction("12.8"), near=last) == last + round(1.8 * SECOND)

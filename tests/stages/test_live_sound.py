@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from configs.categories import CITYSCAPES
 from configs.schema import Settings
 from stages.live_clock import TIME_BASE
-from stages.live_sound import copied_track, describe_track, write_sound
+from stages.live_sound import SegmentSound, copied_track, describe_track, write_sound
 from stages.messages import Gap, Sound, SoundPacket
 from stages.results import Layout, complete_runs, write_record
 from stages.side_tracks import CARRIED_AUDIO
@@ -109,18 +110,21 @@ def test_every_codec_that_an_mp4_carries_arrives(
 
 def test_each_segment_gets_what_belongs_to_it_whichever_run_it_came_with(tmp_path: Path) -> None:
     sound = heard_in(make_sound(tmp_path / "sound.mkv", "aac"))
-    came = {0: replace(sound, packets=()), 25: replace(sound, packets=())}
+    firsts = {0: 25, 25: 1, 26: 1, 27: 23}  # segments, and how many pictures they have
+    came: dict[int, list[SoundPacket]] = {first: [] for first in firsts}
+    expected: dict[int, list[bytes]] = {first: [] for first in firsts}
     for number, packet in enumerate(sound.packets):
-        belongs_to = 0 if packet.pts < SECOND else 25
+        belongs_to = max(first for first in firsts if packet.pts >= first * SECOND // RATE)
         is_near = abs(packet.pts - SECOND) < SECOND // 10
-        with_run = 25 - belongs_to if is_near and number % 2 else belongs_to  # some early, some late
-        came[with_run] = replace(sound, packets=(*came[with_run].packets, packet))
+        is_early = is_near and belongs_to > 0 and number % 3 == 0
+        is_late = is_near and belongs_to == 0 and number % 3 == 1
+        came[0 if is_early else 25 if is_late else belongs_to].append(packet)
+        expected[belongs_to].append(packet.content)
     stream = Layout(tmp_path)
-    for first, heard in came.items():
-        write_run(stream.segment(first), first, 25, heard)
-    heard_in_order = [joined(stream.segment(0)), joined(stream.segment(25))]
-    expected = [packet.content for packet in sound.packets if packet.pts < SECOND]
-    assert heard_in_order == [expected, contents(sound)[len(expected) :]]
+    for first, num_frames in firsts.items():
+        write_run(stream.segment(first), first, num_frames, replace(sound, packets=tuple(came[first])))
+    assert all(came.values())
+    assert {first: joined(stream.segment(first)) for first in firsts} == expected
 
 
 def test_nothing_of_what_comes_behind_a_gap_belongs_before_it(tmp_path: Path) -> None:
@@ -131,10 +135,27 @@ def test_nothing_of_what_comes_behind_a_gap_belongs_before_it(tmp_path: Path) ->
     assert joined(stream.segment(0)) == contents(first)
 
 
-def test_sound_that_cannot_be_joined_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("damage", ["track", "empty", "cut off"])
+def test_sound_that_cannot_be_joined_is_left_out(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     sound, segment = heard_in(make_sound(tmp_path / "sound.mkv", "aac")), Layout(tmp_path).segment(0)
-    write_run(segment, 0, 50, replace(sound, track=b"nonsense"))
+    write_run(segment, 0, 50, replace(sound, track=b"nonsense") if damage == "track" else sound)
+    if damage != "track":
+        file = segment.part_sound(0)
+        file.write_bytes(file.read_bytes()[: 0 if damage == "empty" else 5000])
     join_video(CAMERA, segment, complete_runs(segment), segment.video)
     assert "cannot be joined" in caplog.text
     with av.open(str(segment.video)) as container:
         assert (len(container.streams.audio), sum(1 for _ in container.decode(video=0))) == (0, 50)
+
+
+def test_a_full_disk_is_no_fault_of_the_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise av.error.OSError(errno.ENOSPC, "No space left on device")
+
+    sound, segment = heard_in(make_sound(tmp_path / "sound.mkv", "aac")), Layout(tmp_path).segment(0)
+    write_run(segment, 0, 50, sound)
+    monkeypatch.setattr(SegmentSound, "add_to", full)
+    with pytest.raises(OSError, match="No space left"):
+        join_video(CAMERA, segment, complete_runs(segment), segment.video)
