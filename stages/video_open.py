@@ -46,23 +46,22 @@ def open_container(source: Source, hwaccel: HWAccel | None = None) -> InputConta
     """The video with all its tracks; FFmpegError if that fails. `hwaccel` decodes its pictures."""
     path, rules = source.paths[0], source.rules
     options = {"max_pixels": str(rules.max_frame_px)}
+    file_format, timeouts_s = None, None
     if source.is_live:
         timeouts_s = rules.open_timeout_s, None if source.is_pipe else rules.frame_timeout_s
         options |= _live_options(source)
         file_format = None if source.is_remote or source.is_pipe else _CAMERA_FORMAT
-        return av.open(
-            path,
-            format=file_format,
-            metadata_errors="replace",
-            options=options,
-            timeout=timeouts_s,
-            hwaccel=hwaccel,
-        )
-    if source.is_remote:
+    elif source.is_remote:
         timeouts_s = rules.open_timeout_s, rules.read_timeout_s
         options |= _http_options(source)
-        return av.open(path, metadata_errors="replace", options=options, timeout=timeouts_s, hwaccel=hwaccel)
-    return av.open(path, metadata_errors="replace", options=options, hwaccel=hwaccel)
+    return av.open(
+        path,
+        format=file_format,
+        metadata_errors="replace",
+        options=options,
+        timeout=timeouts_s,
+        hwaccel=hwaccel,
+    )
 
 
 def _live_options(source: Source) -> dict[str, str]:
